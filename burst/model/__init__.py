@@ -1,0 +1,1 @@
+"""Frozen values, units, errors and ports: the nouns every other floor speaks in. Pure."""

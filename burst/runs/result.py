@@ -1,0 +1,200 @@
+"""``result.json``: a public format. Add names freely, rename none."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+VerdictName = Literal["pass", "fail", "inconclusive", "aborted"]
+Judge = Literal["witness", "provider", "sender", "entrance"]
+
+
+class _Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A value of the result."""
+
+
+class Outcomes(_Frozen):
+    """What became of each person; the sum is the audience, always."""
+
+    accepted: int = 0
+    rejected: int = 0
+    expired: int = 0
+    failed: int = 0
+    unknown: int = 0
+    unsent: int = 0
+    lost: int = 0
+
+    def total(self) -> int:
+        """Return the sum of all outcomes."""
+        return sum(msgspec.structs.astuple(self))
+
+
+class Completion(_Frozen):
+    """Seconds from GO until that share of the audience was accepted; None when it never was."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p99_9: float | None = msgspec.field(default=None, name="p99.9")
+    all: float | None = None
+
+
+class Percentiles(_Frozen):
+    """Latency of the accepted, in milliseconds; None when nothing was timed."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p99_9: float | None = msgspec.field(default=None, name="p99.9")
+    max: float | None = None
+
+
+class Latency(_Frozen):
+    """The three intervals: due to answered, due to first sent, last sent to answered."""
+
+    end_to_end: Percentiles = Percentiles()
+    queue_wait: Percentiles = Percentiles()
+    service: Percentiles = Percentiles()
+
+
+class Rate(_Frozen):
+    """Accepted a second: mean from GO to the last receipt, and the best 100 ms."""
+
+    mean: float = 0.0
+    peak: float = 0.0
+
+
+class CriterionResult(_Frozen):
+    """One criterion: what was measured beside its limit, in the criterion's own unit."""
+
+    name: str
+    ok: bool
+    measured: float | int | str | None
+    limit: float | int | str | None
+
+
+class Generator(_Frozen):
+    """Whether burst itself was the limit, and what it cost."""
+
+    limited: bool = False
+    reason: str = ""
+    loop_lag_ms_p99: float = 0.0
+    cpu_share: float = 0.0
+    cpu_us_per_notification: float = 0.0
+    peak_rss_mb: float = 0.0
+
+
+class WorkerResult(_Frozen):
+    """One worker's part in the run. ``last_percent`` counts its receipts among the run's last 1 %."""
+
+    worker: int
+    host: str = ""
+    pid: int = 0
+    state: str = "left"  # left | killed | lost
+    batches: int = 0
+    stolen_batches: int = 0
+    accepted: int = 0
+    last_receipt_s: float | None = None
+    last_percent: int = 0
+    release_ms: float | None = None  # how long after the instant of GO it was released
+    loop_lag_ms_p99: float = 0.0
+    cpu_share: float = 0.0
+    peak_rss_mb: float = 0.0
+    clock_uncertainty_ms: float = 0.0
+
+
+class ShardResult(_Frozen):
+    """One shard's part in the run."""
+
+    shard: int
+    server: str = ""
+    batches: int = 0
+    people: int = 0
+    accepted: int = 0
+    last_receipt_s: float | None = None
+    last_percent: int = 0
+    memory_mb: float = 0.0
+
+
+class RouteResult(_Frozen):
+    """One route's part in the run."""
+
+    route: str
+    sink: str
+    people: int = 0
+    accepted: int = 0
+
+
+class Within(_Frozen):
+    """How many were accepted within that long after GO: counted one by one, not read off a histogram."""
+
+    deadline_s: float
+    accepted: int
+
+
+class Reason(_Frozen):
+    """How often a provider gave a reason, by outcome."""
+
+    outcome: str
+    reason: str
+    count: int
+
+
+class Result(_Frozen):
+    """Everything a reader needs to judge a run."""
+
+    schema_version: int = SCHEMA_VERSION
+    event: str
+    run: str
+    scenario: str
+    verdict: VerdictName
+    headline: str
+    judge: Judge
+    audience: int
+    outcomes: Outcomes
+    duplicates: int = 0
+    retries: int = 0
+    early: int = 0
+    prefetched: int = 0
+    completion_s: Completion = Completion()
+    latency_ms: Latency = Latency()
+    rate_per_s: Rate = Rate()
+    stage_s: float = 0.0
+    arm_s: float = 0.0
+    go_skew_ms: float = 0.0
+    clock_uncertainty_ms: float = 0.0
+    criteria: list[CriterionResult] = []
+    faults: list[dict[str, Any]] = []
+    fallbacks: list[dict[str, Any]] = []
+    generator: Generator = Generator()
+    environment: dict[str, Any] = {}
+    # added to the design's names:
+    description: str = ""
+    started_at: str = ""
+    go_at: str | None = None
+    pressed_by: str | None = None
+    deadline_s: float = 0.0
+    duration_s: float | None = None  # GO to the last receipt
+    untimed: int = 0  # accepted, but the stamps died with a worker; counted, not timed
+    late_answers: int = 0
+    possible_duplicates: int = 0  # sent again after an answer that never came: an upper bound where nobody can count
+    set_aside: int = 0
+    within: list[Within] = []
+    workers: list[WorkerResult] = []
+    shards: list[ShardResult] = []
+    routes: list[RouteResult] = []
+    reasons: list[Reason] = []
+    notes: list[str] = []
+
+    def to_json(self) -> bytes:
+        """Return the content of ``result.json``: indented, UTF-8, newline at the end."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Result:
+        """Read ``result.json``. Raises msgspec.ValidationError when it is not one."""
+        return msgspec.json.decode(text, type=cls)
