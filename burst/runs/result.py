@@ -12,7 +12,7 @@ VerdictName = Literal["pass", "fail", "inconclusive", "aborted"]
 Judge = Literal["witness", "provider", "sender", "entrance"]
 
 
-class _Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+class _Frozen(msgspec.Struct, frozen=True):
     """A value of the result."""
 
 
@@ -144,7 +144,7 @@ class Reason(_Frozen):
     count: int
 
 
-class Result(_Frozen):
+class Result(_Frozen, frozen=True, kw_only=True):
     """Everything a reader needs to judge a run."""
 
     schema_version: int = SCHEMA_VERSION
