@@ -1,0 +1,1 @@
+"""Pure decisions: pacing, retries, placement, criteria. No clock, no chance, no network."""
