@@ -1,0 +1,1 @@
+"""Histograms, timelines and tallies: arithmetic on columns, no clock of their own. Pure."""
