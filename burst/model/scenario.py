@@ -5,31 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from burst.model.batch import Platform
 from burst.model.units import parse_count, parse_duration_ns, parse_rate_per_s, parse_share, parse_size
 
 
-def _quantity(parse: Callable[[Any], Any], description: str, examples: list[str | int | float]) -> tuple[Any, Any]:
+def _quantity(
+    parse: Callable[[Any], Any],
+    description: str,
+    examples: list[str | int | float],
+    number: Literal["integer", "number"] = "number",
+) -> tuple[Any, Any]:
     def read(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise ValueError(f"{value!r} is not {description}; write it like {examples[0]}")  # noqa: TRY004 (pydantic turns ValueError into a mistake)
         return parse(value)
 
-    schema = {"type": ["string", "number"], "description": description, "examples": examples}
+    schema = {"type": ["string", number], "pattern": r"^\s*\d", "minimum": 0, "examples": examples}
     return BeforeValidator(read), WithJsonSchema(schema)
 
 
 DurationNs = Annotated[int, *_quantity(parse_duration_ns, "a duration", ["5s", "250ms", "1m30s"])]
-Count = Annotated[int, *_quantity(parse_count, "a count", ["4_000_000", "4M", 100])]
-SizeBytes = Annotated[int, *_quantity(parse_size, "a size in bytes", ["64MiB", "16KiB"])]
+Count = Annotated[int, *_quantity(parse_count, "a count", ["4_000_000", "4M", 100], "integer")]
+SizeBytes = Annotated[int, *_quantity(parse_size, "a size in bytes", ["64MiB", "16KiB"], "integer")]
 RatePerS = Annotated[float, *_quantity(parse_rate_per_s, "a rate", ["30000/s", "600k/min"])]
 Share = Annotated[float, *_quantity(parse_share, "a share", ["5%", 0.05])]
 
 
 class Settings(BaseModel):
-    """Frozen, strict about unknown keys: the parent of every part of a scenario and of every sink's settings."""
+    """Frozen, strict about unknown keys: the parent of a scenario's parts and of every sink's settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -39,7 +53,7 @@ class SyntheticAudience(Settings):
 
     ios: Count = Field(0, description="people with an iOS device (32-byte APNs tokens)")
     android: Count = Field(0, description="people with an Android device (152-character FCM tokens)")
-    seed: int = Field(2024, ge=0, lt=2**64, description="the seed of every token")
+    seed: Count = Field(2024, ge=0, lt=2**64, description="the seed of every token")
 
     @model_validator(mode="after")
     def _somebody(self) -> SyntheticAudience:
@@ -51,14 +65,19 @@ class SyntheticAudience(Settings):
 class FileAudience(Settings):
     """People from a file: columns ``token`` and ``platform``, optional ``tenant`` and ``lane``."""
 
-    file: str = Field(description="path of a CSV, NDJSON or Parquet file, relative to the scenario file", min_length=1)
-    format: Literal["auto", "csv", "ndjson", "parquet"] = Field("auto", description="auto goes by the file's ending")
+    file: str = Field(
+        description="path of a CSV, NDJSON or Parquet file, relative to the scenario file", min_length=1
+    )
+    format: Literal["auto", "csv", "ndjson", "parquet"] = Field(
+        "auto", description="auto goes by the file's ending"
+    )
     broken_rows: Literal["stop", "set_aside"] = Field(
         "stop", description="a row that cannot be sent to: stop the run, or set it aside with its reason"
     )
 
 
-def _read_audience(value: object) -> object:
+def read_audience(value: object) -> object:
+    """Turn a short form into the long one: a number of people (three in five have iOS), or a file's path."""
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         try:
             people = parse_count(value)
@@ -79,50 +98,74 @@ def _kind_of_audience(value: object) -> str:
 class Batching(Settings):
     """How many people share one queue entry."""
 
-    ios: int = Field(500, ge=1, le=4096, description="iOS people in a batch")
-    android: int = Field(250, ge=1, le=4096, description="Android people in a batch")
+    ios: Count = Field(500, ge=1, le=4096, description="iOS people in a batch")
+    android: Count = Field(250, ge=1, le=4096, description="Android people in a batch")
 
     def size(self, platform: Platform) -> int:
         """Return the people in a full batch of ``platform``."""
         return self.ios if platform is Platform.IOS else self.android
 
 
+def _read_list(value: object) -> object:
+    """Read ``a, b`` as a list: what an environment variable can hold."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 class QueueSettings(Settings):
     """The sharded Redis streams between staging and the workers."""
 
-    shards: int = Field(2, ge=1, le=256, description="how many streams; each embedded shard is a server of its own")
-    redis: tuple[str, ...] = Field((), description="servers that exist already; shards are dealt out over them in turn")
-    outlive: bool = Field(False, description="leave embedded servers running after the run, until `burst clean`")
+    shards: Count = Field(
+        2, ge=1, le=256, description="how many streams; each embedded shard is a server of its own"
+    )
+    redis: Annotated[tuple[str, ...], BeforeValidator(_read_list)] = Field(
+        (), description="servers that exist already; shards are dealt out over them in turn"
+    )
+    outlive: bool = Field(
+        False, description="leave embedded servers running after the run, until `burst clean`"
+    )
     memory: SizeBytes | None = Field(None, description="maxmemory of each embedded server; default: no limit")
-    lease_ns: DurationNs = Field(1_200_000_000, alias="lease", description="how long a silent worker keeps its batches")
+    lease_ns: DurationNs = Field(
+        1_200_000_000, alias="lease", description="how long a silent worker keeps its batches"
+    )
 
 
 class WorkerSettings(Settings):
     """The fleet."""
 
-    count: int | None = Field(None, ge=1, le=1024, description="worker processes; default: one a core")
-    window: Count = Field(65_536, ge=1024, le=4_194_304, description="notifications a worker holds at once, at most")
+    count: Count | None = Field(None, ge=1, le=1024, description="worker processes; default: one a core")
+    window: Count = Field(
+        65_536, ge=1024, le=4_194_304, description="notifications a worker holds at once, at most"
+    )
 
 
 class ArmSettings(Settings):
     """What must be true before GO."""
 
-    prefetch: Share = Field(0.05, description="share of the audience that may leave the queue before GO, at most")
+    prefetch: Share = Field(
+        0.05, description="share of the audience that may leave the queue before GO, at most"
+    )
     quorum: Share = Field(1.0, description="share of the workers that must be ready")
-    deadline_ns: DurationNs = Field(30_000_000_000, alias="deadline", description="NO-GO if the quorum is not ready by then")
+    deadline_ns: DurationNs = Field(
+        30_000_000_000, alias="deadline", description="NO-GO if the quorum is not ready by then"
+    )
 
 
 class RetrySettings(Settings):
     """What happens to a notification that the provider refused: full jitter, bounded attempts."""
 
-    attempts: int = Field(4, ge=1, le=255, description="sends of one notification, the first included")
-    base_ns: DurationNs = Field(50_000_000, alias="base", description="longest wait before the first retry; doubles each time")
+    attempts: Count = Field(4, ge=1, le=255, description="sends of one notification, the first included")
+    base_ns: DurationNs = Field(
+        50_000_000, alias="base", description="longest wait before the first retry; doubles each time"
+    )
     cap_ns: DurationNs = Field(5_000_000_000, alias="cap", description="longest wait before any retry")
     answer_within_ns: DurationNs = Field(
-        10_000_000_000, alias="answer_within", description="an answer later than this leaves the outcome unknown"
+        10_000_000_000,
+        alias="answer_within",
+        description="an answer later than this leaves the outcome unknown",
     )
     on_unknown: Literal["settle", "resend"] = Field(
-        "settle", description="a push that may have been processed: settle as unknown, or send again and risk a duplicate"
+        "settle",
+        description="perhaps it was processed: settle it as unknown, or send again and risk a duplicate",
     )
 
 
@@ -151,7 +194,9 @@ class RouteMatch(Settings):
     platform: Literal["ios", "android"] | None = None
     tenant: str | None = None
     lane: str | None = None
-    share: Share = Field(1.0, description="share of what matches, chosen batch by batch; the rest goes to later routes")
+    share: Share = Field(
+        1.0, description="share of what matches, chosen batch by batch; the rest goes to later routes"
+    )
 
 
 class Route(Settings):
@@ -170,23 +215,31 @@ class Scenario(Settings):
         Annotated[SyntheticAudience, Tag("synthetic")] | Annotated[FileAudience, Tag("file")],
         Discriminator(_kind_of_audience),
         Field(description="a number of synthetic people, a file of tokens, or one of them in full"),
-        BeforeValidator(_read_audience),
+        BeforeValidator(read_audience),
     ]
     batching: Batching = Batching()
     queue: QueueSettings = QueueSettings()
-    routes: tuple[Route, ...] = Field(min_length=1, description="who goes to which sink; `sink:` is the short form")
+    routes: tuple[Route, ...] = Field(
+        min_length=1, description="who goes to which sink; `sink:` is the short form"
+    )
     workers: WorkerSettings = WorkerSettings()
     arm: ArmSettings = ArmSettings()
     retry: RetrySettings = RetrySettings()
-    rate_per_s: RatePerS | None = Field(None, alias="rate", description="paced load; default: all are due at GO")
-    deadline_ns: DurationNs = Field(5_000_000_000, alias="deadline", description="the promise the report draws in")
+    rate_per_s: RatePerS | None = Field(
+        None, alias="rate", description="paced load; default: all are due at GO"
+    )
+    deadline_ns: DurationNs = Field(
+        5_000_000_000, alias="deadline", description="the promise the report draws in"
+    )
     expire_after_ns: DurationNs | None = Field(
         None, alias="expire_after", description="after GO by this much a push is not worth sending any more"
     )
     criteria: tuple[str, ...] = Field(
-        ("accepted within 5s >= 99%",), description="what must hold for a pass, such as `lost == 0`"
+        ("accepted within 5s >= 99%",),
+        min_length=1,
+        description="what must hold for a pass, as `lost == 0`; default: 99 % accepted by the deadline",
     )
-    seed: int = Field(2024, ge=0, lt=2**63, description="the seed of modelled behaviour and jitter")
+    seed: Count = Field(2024, ge=0, lt=2**63, description="the seed of modelled behaviour and jitter")
 
     @model_validator(mode="before")
     @classmethod
@@ -194,8 +247,18 @@ class Scenario(Settings):
         if not isinstance(value, Mapping):
             return value
         known = dict(value)
-        if "sink" in known and "routes" not in known:
+        if "sink" in known and "routes" in known:
+            raise ValueError("give `sink` or `routes`, not both: `sink` is the short form of one route")
+        if "sink" in known:
             known["routes"] = [{"sink": known.pop("sink")}]
-        if isinstance(known.get("workers"), int):
+        if isinstance(known.get("workers"), (int, str)) and not isinstance(known["workers"], bool):
             known["workers"] = {"count": known["workers"]}
+        if "criteria" not in known:
+            known["criteria"] = default_criteria(known.get("deadline", known.get("deadline_ns", "5s")))
         return known
+
+
+def default_criteria(deadline: object) -> list[str]:
+    """Return the criterion that a scenario without criteria has: 99 % accepted within its deadline."""
+    readable = isinstance(deadline, (str, int, float)) and not isinstance(deadline, bool)
+    return [f"accepted within {deadline if readable else '5s'} >= 99%"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 
@@ -47,13 +48,19 @@ def _one(text: str, units: dict[str, int], what: str, examples: str) -> Fraction
     return _fraction(match["number"]) * units[match["unit"]]
 
 
+def _whole(number: float) -> Fraction:
+    if not math.isfinite(number):
+        raise ValueError(f"{number!r} is not a number")
+    return Fraction(number)
+
+
 def parse_duration_ns(text: str | float) -> int:
     """Read ``5s``, ``250ms``, ``1m30s`` or a plain number of seconds; return nanoseconds.
 
     Raises ValueError for anything else, negative durations included.
     """
     if isinstance(text, (int, float)):
-        if text < 0 or text != text:
+        if text < 0 or not math.isfinite(text):
             raise ValueError(f"{text!r} is not a duration; write it like 5s, 250ms or 1m30s")
         return round(Fraction(text) * NS_PER_S)
     stripped = text.strip()
@@ -71,15 +78,15 @@ def parse_duration_ns(text: str | float) -> int:
 
 def parse_count(text: str | float) -> int:
     """Read ``4_000_000``, ``4M``, ``2.4M`` or a whole number; return it. Raises ValueError otherwise."""
-    value = Fraction(text) if isinstance(text, (int, float)) else _one(text, _COUNT, "a count", "4_000_000 or 4M")
+    value = _one(text, _COUNT, "a count", "4_000_000 or 4M") if isinstance(text, str) else _whole(text)
     if value.denominator != 1 or value < 0:
         raise ValueError(f"{text!r} is not a whole number of zero or more")
     return int(value)
 
 
-def parse_size(text: str | int) -> int:
+def parse_size(text: str | float) -> int:
     """Read ``16KiB``, ``64MB`` or a whole number; return bytes. Raises ValueError otherwise."""
-    value = Fraction(text) if isinstance(text, int) else _one(text, _SIZE, "a size", "16KiB or 64MB")
+    value = _one(text, _SIZE, "a size", "16KiB or 64MB") if isinstance(text, str) else _whole(text)
     if value.denominator != 1 or value < 0:
         raise ValueError(f"{text!r} is not a whole number of bytes")
     return int(value)
@@ -88,7 +95,7 @@ def parse_size(text: str | int) -> int:
 def parse_rate_per_s(text: str | float) -> float:
     """Read ``30000/s``, ``600k/min``, ``1.5M/s`` or a plain number a second; return events a second."""
     if isinstance(text, (int, float)):
-        if text <= 0:
+        if text <= 0 or not math.isfinite(text):
             raise ValueError(f"{text!r} is not a rate; write it like 30000/s or 600k/min")
         return float(text)
     amount, slash, period = text.partition("/")
@@ -103,14 +110,14 @@ def parse_rate_per_s(text: str | float) -> float:
 
 
 def parse_share(text: str | float) -> float:
-    """Read ``5%``, ``0.1 %`` or a number from 0 to 1; return the share of one. Raises ValueError otherwise."""
+    """Read ``5%``, ``0.1 %`` or a number from 0 to 1; return the share of one. Raises ValueError."""
     if isinstance(text, str):
         match = _QUANTITY.fullmatch(text.strip())
         if match is None or match["unit"] not in {"", "%"}:
             raise ValueError(f"{text!r} is not a share; write it like 5% or 0.05")
         value = _fraction(match["number"]) / (100 if match["unit"] else 1)
     else:
-        value = Fraction(text)
+        value = _whole(text)
     if not 0 <= value <= 1:
         raise ValueError(f"{text!r} is not between 0% and 100%")
     return float(value)
@@ -118,7 +125,8 @@ def parse_share(text: str | float) -> float:
 
 def format_duration(duration_ns: float) -> str:
     """Write a duration with three significant digits in the unit that suits it: ``1.23 s``, ``845 ms``."""
-    for unit, size in (("h", 3600 * NS_PER_S), ("min", 60 * NS_PER_S), ("s", NS_PER_S), ("ms", NS_PER_MS), ("us", NS_PER_US)):
+    for unit in ("h", "min", "s", "ms", "us"):
+        size = _DURATION_NS[unit]
         if abs(duration_ns) >= size:
             value = duration_ns / size
             digits = 2 if value < 10 else 1 if value < 100 else 0

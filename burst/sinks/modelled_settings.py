@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -30,7 +31,7 @@ def _read_percentiles(value: object) -> object:
     shares, durations = zip(*points, strict=True)
     if len(set(shares)) < len(shares):
         raise ValueError("a percentile is given twice")
-    if any(later < sooner for sooner, later in zip(durations, durations[1:], strict=False)):
+    if any(later < sooner for sooner, later in pairwise(durations)):
         raise ValueError("a higher percentile cannot be shorter than a lower one")
     return tuple(points)
 
@@ -46,7 +47,7 @@ def _read_empirical(value: object) -> object:
         if not isinstance(row, list) or len(row) != 2:
             raise ValueError(f"{row!r} is not [upper bound, count], such as [1ms, 500]")
         bins.append((_duration(row[0]), parse_count(row[1])))
-    if any(later[0] <= sooner[0] for sooner, later in zip(bins, bins[1:], strict=False)):
+    if any(later[0] <= sooner[0] for sooner, later in pairwise(bins)):
         raise ValueError("upper bounds must rise from row to row")
     if not sum(count for _, count in bins):
         raise ValueError("every count is zero: there is nothing to draw from")
@@ -84,7 +85,7 @@ Empirical = Annotated[
 class LatencySettings(Settings):
     """How long an answer takes. One of three: lognormal through p50 and p99, percentiles, or a histogram.
 
-    Percentiles are joined by straight lines in log(duration); below the first and above the last the curve is flat.
+    Percentiles are joined by straight lines in log(duration); outside them the curve is flat.
     """
 
     p50_ns: DurationNs | None = Field(None, alias="p50", description="median of a lognormal; default 1ms")
@@ -123,10 +124,13 @@ class LatencySettings(Settings):
 
 
 class QuotaSettings(Settings):
-    """A token bucket over the whole fleet; what finds it empty is answered THROTTLED (certainly not processed)."""
+    """A token bucket over the whole fleet; what finds it empty is answered THROTTLED, not processed."""
 
     rate_per_s: RatePerS = Field(alias="rate", description="how much is granted, fleet-wide, such as 30000/s")
     burst: Count = Field(1000, ge=1, description="how many may come at once after a rest")
+    retry_after_ns: DurationNs | None = Field(
+        None, alias="retry_after", description="the wait that a refusal asks for; default: it does not say"
+    )
 
 
 class OutageSettings(Settings):
@@ -144,9 +148,6 @@ class ModelledSettings(Settings):
 
     latency: LatencySettings = Field(default_factory=LatencySettings, description="how long an answer takes")
     quota: QuotaSettings | None = Field(None, description="a rate the provider grants; default: no limit")
-    retry_after_ns: DurationNs | None = Field(
-        None, alias="retry_after", description="the wait that a refusal asks for; default: it does not say"
-    )
     rejected: Share = Field(
         0.0, description="share of the people whose token is dead, the same ones for a seed"
     )

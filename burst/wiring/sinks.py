@@ -42,7 +42,7 @@ def nearest_sink(name: str) -> str:
 
 
 def sink_settings(choice: SinkChoice) -> Settings:
-    """Return the validated settings of a sink. Raises KeyError for an unknown sink, pydantic's error otherwise."""
+    """Return the settings of a sink. Raises KeyError or pydantic's ValidationError."""
     return SINKS[choice.name].settings_class().model_validate(choice.settings)
 
 
