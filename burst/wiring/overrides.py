@@ -87,7 +87,7 @@ def normalise(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def apply(mapping: dict[str, Any], override: Override) -> tuple[Path, str]:
-    """Put an override into a normalised mapping. Return the path it set, and what is wrong with it or nothing."""
+    """Put an override into a normalised mapping. Return the path it set, and what is wrong with it."""
     path: list[str] = list(override.path)
     if path[0] == "sink":
         routes = mapping.get("routes")

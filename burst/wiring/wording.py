@@ -97,7 +97,9 @@ _KINDS = {
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, (dict, list, tuple)):
         return "a section" if isinstance(value, dict) else "a list"
