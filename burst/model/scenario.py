@@ -132,7 +132,9 @@ class QueueSettings(Settings):
 class WorkerSettings(Settings):
     """The fleet."""
 
-    count: Count | None = Field(None, ge=1, le=1024, description="worker processes; default: one a core")
+    count: Annotated[Count, Field(ge=1, le=1024)] | None = Field(
+        None, description="worker processes; default: one a core"
+    )
     window: Count = Field(
         65_536, ge=1024, le=4_194_304, description="notifications a worker holds at once, at most"
     )

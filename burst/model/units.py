@@ -155,3 +155,13 @@ def format_rate(rate_per_s: float) -> str:
             value = rate_per_s / size
             return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
     return f"{rate_per_s:.0f} /s"
+
+
+def exact_duration(duration_ns: int) -> str:
+    """Write a duration as a scenario file holds it: ``1.2s``, ``50ms``; parsing it gives it back exactly."""
+    for unit in ("s", "ms", "us"):
+        size = _DURATION_NS[unit]
+        whole, rest = divmod(duration_ns, size)
+        if whole and rest % (size // 1000) == 0:
+            return f"{whole}{f'.{rest * 1000 // size:03d}'.rstrip('0') if rest else ''}{unit}"
+    return f"{duration_ns}ns" if duration_ns else "0s"

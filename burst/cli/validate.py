@@ -1,0 +1,44 @@
+"""``burst validate``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from burst.model.errors import Mistake, ScenarioError
+
+if TYPE_CHECKING:
+    from burst.wiring.scenario_file import LoadedScenario
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting above the file.")
+def validate(files: tuple[str, ...], overrides: tuple[str, ...]) -> None:
+    """Check scenario files, or shipped scenarios by name; list every mistake at once."""
+    from burst.wiring.scenario_file import load_scenario
+
+    mistakes: list[Mistake] = []
+    for file in files:
+        try:
+            click.echo(f"OK {file}: {_summary(load_scenario(file, overrides=overrides))}")
+        except ScenarioError as error:
+            mistakes.extend(error.mistakes)
+    if mistakes:
+        raise ScenarioError(tuple(dict.fromkeys(mistakes)))
+
+
+def _summary(loaded: LoadedScenario) -> str:
+    from burst.model.scenario import FileAudience
+    from burst.model.units import format_count
+
+    scenario = loaded.scenario
+    audience, batching = scenario.audience, scenario.batching
+    if isinstance(audience, FileAudience):
+        people = f"people from {audience.file}"
+    else:
+        batches = -(-audience.ios // batching.ios) + -(-audience.android // batching.android)
+        people = f"{format_count(audience.ios + audience.android)} people, {format_count(batches)} batches"
+    sinks = ", ".join(dict.fromkeys(route.sink.name for route in scenario.routes))
+    return f"{people}, {scenario.queue.shards} shards, to {sinks}, {len(scenario.criteria)} criteria"

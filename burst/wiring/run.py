@@ -1,0 +1,41 @@
+"""The composition root: a scenario becomes a coordinator, a worker process becomes a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from burst.audience.opening import open_audience
+from burst.engine.coordinator import Coordinator, RunOrder
+from burst.engine.go import GoWhen
+from burst.engine.progress import Progress
+from burst.engine.worker import run_worker
+from burst.queues.link import check_url
+from burst.runs.folder import new_run_name
+from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping
+from burst.wiring.sinks import build_sink
+
+
+def make_coordinator(
+    loaded: LoadedScenario,
+    *,
+    reports: Path,
+    event: str | None,
+    redis: tuple[str, ...],
+    go: GoWhen,
+    progress: Progress,
+) -> Coordinator:
+    """Put a run together. Without ``event`` the run is an event of its own. Raises UsageError."""
+    for url in (*redis, *loaded.scenario.queue.redis):
+        check_url(url)
+    run = new_run_name(loaded.scenario.name)
+    order = RunOrder(
+        loaded.scenario, loaded.mapping, loaded.text, str(loaded.path), run, event or run, reports, redis
+    )
+    return Coordinator(order, open_audience(loaded.scenario.audience, loaded.base), go, progress, build_sink)
+
+
+async def serve_as_worker(url: str, run: str, index: int) -> None:
+    """Be worker ``index`` of a run until it ends. Raises BurstError."""
+    await run_worker(check_url(url), run, index, scenario_from_mapping, build_sink)
+
+
