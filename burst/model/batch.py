@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -63,6 +63,24 @@ class Batch:
         """Return the token as text: hex for raw tokens, else as it is."""
         token = self.token(position)
         return token.hex() if self.encoding is TokenEncoding.RAW else token.decode("ascii")
+
+    def take(self, positions: Int64Column) -> Batch:
+        """Return a batch of only the people at ``positions``; its first_index is that of the first of them."""
+        offsets = None
+        if self.offsets is None:
+            rows = np.frombuffer(self.tokens, dtype=np.uint8).reshape(self.count, self.token_width)
+            tokens = rows[positions].tobytes()
+        else:
+            tokens = b"".join([self.token(position) for position in positions.tolist()])
+            widths = np.diff(self.offsets)[positions]
+            offsets = np.concatenate(([0], np.cumsum(widths))).astype(np.uint32)
+        return replace(
+            self,
+            first_index=self.first_index + int(positions[0]),
+            count=positions.size,
+            tokens=tokens,
+            offsets=offsets,
+        )
 
     @property
     def end_index(self) -> int:

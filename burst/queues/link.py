@@ -113,23 +113,12 @@ class Link:
         await self.send(*command)
         return await self.receive(within_s)
 
-    async def pipeline(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
-        """Write commands in one go and read all answers; an error answer stands in the list as a QueueError."""
-        packed = self._connection.pack_commands(commands)
-        answers: list[Any] = []
-        count = len(commands) if isinstance(commands, Sequence) else 0
+    async def send_many(self, commands: Iterable[Sequence[Any]]) -> None:
+        """Write many commands in one go; each is answered by a ``receive``."""
         try:
-            await self._connection.send_packed_command(packed, check_health=False)
+            await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
         except (RedisError, OSError) as error:
             raise self._explain(error) from None
-        for _ in range(count):
-            try:
-                answers.append(await self.receive())
-            except QueueError as error:
-                if not self._connection.is_connected:
-                    raise
-                answers.append(error)
-        return answers
 
     async def run(self, script: Script, keys: Sequence[Any], arguments: Sequence[Any]) -> Any:
         """Run a Lua script, loading it on its first use on this connection's server."""

@@ -37,5 +37,3 @@ def make_coordinator(
 async def serve_as_worker(url: str, run: str, index: int) -> None:
     """Be worker ``index`` of a run until it ends. Raises BurstError."""
     await run_worker(check_url(url), run, index, scenario_from_mapping, build_sink)
-
-

@@ -1,0 +1,237 @@
+"""From closed books to the result: verdict, headline, and every number of ``result.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from burst.engine.books import Books
+from burst.engine.stage import Staged
+from burst.fleet.control import Report
+from burst.model.batch import UInt8Column
+from burst.model.scenario import Scenario
+from burst.model.units import NS_PER_MS, NS_PER_S, format_rate
+from burst.policy.criteria import Judgement, Measured, evaluate, headline, parse_criterion
+from burst.policy.routing import route_name
+from burst.runs.files import Undelivered, undelivered_ranges, write_histograms, write_timeline
+from burst.runs.result import (
+    CriterionResult,
+    Generator,
+    Judge,
+    Outcomes,
+    Result,
+    RouteResult,
+    ShardResult,
+    VerdictName,
+    Within,
+    WorkerResult,
+)
+
+BUSY_SHARE = 0.9  # of a core: beyond it a worker had no time to spare
+LATE_LOOP_MS = 20.0
+SHORTFALL = 0.02  # a paced load that fell further behind than this was not the load that was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What the coordinator knows of the run beyond the books."""
+
+    started_at: str
+    go_ns: int = 0
+    go_at: str | None = None
+    pressed_by: str | None = None
+    stage_s: float = 0.0
+    arm_s: float = 0.0
+    set_aside: int = 0
+    fingerprint: str = ""
+    clock_uncertainty_ns: int = 0
+    shard_memory_mb: list[float] = field(default_factory=list)
+    interrupted: str = ""
+
+
+def close_books(
+    books: Books,
+    closing: Closing,
+    scenario: Scenario,
+    *,
+    judge: str,
+    received: UInt8Column | None,
+    roster: Mapping[int, Report],
+    dead: set[int],
+    staged: Staged | None,
+    servers: list[str],
+    names: tuple[str, str],
+    environment: dict[str, Any],
+    folder: Path,
+) -> tuple[Result, Iterable[Undelivered]]:
+    """Judge the run and write its measured files; return the result and who was not accepted.
+
+    Raises AccountingError when the books do not agree with themselves.
+    """
+    ledger = books._ledger  # noqa: SLF001 (the books are this module's own half)
+    retries = ledger.retries()
+    untimed, duplicates = books.finish(received)
+    outcomes = books.outcomes()
+    late = sum(report.late_answers for report in roster.values())
+    releases = [report.release_ns for report in roster.values() if report.release_ns]
+    skew_ns = max(releases) - min(releases) if releases else None
+    measured = books.measured(outcomes, duplicates, retries, late, skew_ns)
+    judgements = evaluate([parse_criterion(text) for text in scenario.criteria], measured)
+    generator = _generator(books, scenario, roster, outcomes)
+    verdict, line = _verdict(judgements, measured, generator, scenario, closing.interrupted)
+    duration_s = books.total.last_receipt_ns / NS_PER_S if books.total.last_receipt_ns else None
+    write_histograms(folder, books.total, closing.go_ns / NS_PER_S, duration_s or 0.0)
+    write_timeline(folder, books.total)
+    event, run = names
+    result = Result(
+        event=event,
+        run=run,
+        scenario=scenario.name,
+        verdict=verdict,
+        headline=line,
+        judge=cast("Judge", judge),
+        audience=ledger.size,
+        outcomes=outcomes,
+        duplicates=duplicates,
+        retries=retries,
+        early=books.total.counters["early"],
+        prefetched=sum(report.prefetched for report in roster.values()),
+        completion_s=books.completion(outcomes.accepted),
+        latency_ms=books.latency(),
+        rate_per_s=books.rate(outcomes.accepted),
+        stage_s=round(closing.stage_s, 4),
+        arm_s=round(closing.arm_s, 4),
+        go_skew_ms=round((skew_ns or 0) / NS_PER_MS, 4),
+        clock_uncertainty_ms=max((report.clock_uncertainty_ms for report in roster.values()), default=0.0),
+        criteria=[CriterionResult(j.name, j.ok, j.measured, j.limit) for j in judgements],
+        generator=generator,
+        environment=environment,
+        description=scenario.description,
+        started_at=closing.started_at,
+        go_at=closing.go_at,
+        pressed_by=closing.pressed_by,
+        deadline_s=scenario.deadline_ns / NS_PER_S,
+        duration_s=duration_s,
+        untimed=untimed,
+        late_answers=late,
+        possible_duplicates=sum(report.possible_duplicates for report in roster.values()),
+        set_aside=closing.set_aside,
+        within=[Within(deadline / NS_PER_S, count) for deadline, count in sorted(books.total.within.items())],
+        workers=_workers(books, roster, dead),
+        shards=_shards(books, staged, servers, closing.shard_memory_mb),
+        routes=_routes(scenario, staged),
+        reasons=books.told_reasons(),
+        notes=_notes(judge, untimed, closing),
+    )
+    return result, undelivered_ranges(ledger.states, books.reasons, books.reason_names)
+
+
+def _generator(books: Books, scenario: Scenario, roster: Mapping[int, Report], outcomes: Outcomes) -> Generator:
+    reports = list(roster.values())
+    share = max((report.cpu_s / report.wall_s for report in reports if report.wall_s), default=0.0)
+    lag = max((report.loop_lag_ms_p99 for report in reports), default=0.0)
+    sent = outcomes.total() - outcomes.unsent
+    reasons = []
+    if share >= BUSY_SHARE:
+        reasons.append(f"a worker used {share:.0%} of a core")
+    if lag >= LATE_LOOP_MS:
+        reasons.append(f"an event loop was {lag:.0f} ms late (p99)")
+    shortfall = _shortfall(books, scenario, sent)
+    if shortfall > SHORTFALL:
+        reasons.append(f"the load fell {shortfall:.1%} short of {format_rate(scenario.rate_per_s or 0)}")
+    return Generator(
+        limited=bool(reasons),
+        reason="; ".join(reasons),
+        loop_lag_ms_p99=round(lag, 3),
+        cpu_share=round(share, 4),
+        cpu_us_per_notification=round(sum(report.cpu_s for report in reports) * 1e6 / sent, 4) if sent else 0.0,
+        peak_rss_mb=round(max((report.peak_rss_mb for report in reports), default=0.0), 1),
+    )
+
+
+def _shortfall(books: Books, scenario: Scenario, sent: int) -> float:
+    """Return by which share a paced load took longer than planned; 0 for a burst and for what kept its pace."""
+    until_ns = books.sent_until_ns()
+    if scenario.rate_per_s is None or not sent or not until_ns:
+        return 0.0
+    planned_ns = sent / scenario.rate_per_s * NS_PER_S
+    # Half a second of grace: a run of a second or two is judged by its criteria, not by its last bin.
+    return max(0.0, 1 - (planned_ns + NS_PER_S / 2) / until_ns)
+
+
+def _verdict(
+    judgements: tuple[Judgement, ...], measured: Measured, generator: Generator, scenario: Scenario, interrupted: str
+) -> tuple[VerdictName, str]:
+    if interrupted:
+        told = headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
+        return "aborted", interrupted if interrupted.startswith("NO-GO") else told
+    if all(judgement.ok for judgement in judgements):
+        return "pass", headline(judgements, measured, scenario.deadline_ns)
+    if generator.limited:
+        return "inconclusive", headline(judgements, measured, scenario.deadline_ns, word="INCONCLUSIVE")
+    return "fail", headline(judgements, measured, scenario.deadline_ns)
+
+
+def _workers(books: Books, roster: Mapping[int, Report], dead: set[int]) -> list[WorkerResult]:
+    workers = []
+    for index in sorted({*roster, *books.workers}):
+        report, tally = roster.get(index), books.workers.get(index)
+        workers.append(
+            WorkerResult(
+                index,
+                host=report.host if report else "",
+                pid=report.pid if report else 0,
+                state="killed" if index in dead else "left" if report and report.state == "left" else "lost",
+                batches=books.worker_batches[index],
+                stolen_batches=books.worker_stolen[index],
+                accepted=tally.counters["accepted"] if tally else 0,
+                last_receipt_s=tally.last_receipt_ns / NS_PER_S if tally and tally.last_receipt_ns else None,
+                last_percent=books.last_percent(tally) if tally else 0,
+                release_ms=report.release_ns / NS_PER_MS if report and report.release_ns else None,
+                loop_lag_ms_p99=report.loop_lag_ms_p99 if report else 0.0,
+                cpu_share=round(report.cpu_s / report.wall_s, 4) if report and report.wall_s else 0.0,
+                peak_rss_mb=round(report.peak_rss_mb, 1) if report else 0.0,
+                clock_uncertainty_ms=report.clock_uncertainty_ms if report else 0.0,
+            )
+        )
+    return workers
+
+
+def _shards(books: Books, staged: Staged | None, servers: list[str], memory_mb: list[float]) -> list[ShardResult]:
+    if staged is None:
+        return []
+    return [
+        ShardResult(
+            number,
+            server=server,
+            batches=staged.shard_batches[number],
+            people=staged.shard_people[number],
+            accepted=books.shards[number].counters["accepted"],
+            last_receipt_s=books.shards[number].last_receipt_ns / NS_PER_S or None,
+            last_percent=books.last_percent(books.shards[number]),
+            memory_mb=memory_mb[number],
+        )
+        for number, server in enumerate(servers)
+    ]
+
+
+def _routes(scenario: Scenario, staged: Staged | None) -> list[RouteResult]:
+    people = staged.route_people if staged is not None else (0,) * len(scenario.routes)
+    return [
+        RouteResult(route_name(route), route.sink.name, count) for route, count in zip(scenario.routes, people, strict=True)
+    ]
+
+
+def _notes(judge: str, untimed: int, closing: Closing) -> list[str]:
+    notes = []
+    if judge == "sender":
+        notes.append("nobody but the sender vouches for this: lost and duplicated pushes cannot be seen without a witness")
+    if judge == "provider":
+        notes.append("lost and duplicates are counted by the modelled provider itself")
+    if untimed:
+        notes.append(f"{untimed:,} accepted pushes have no latency: their stamps died with a worker")
+    if closing.set_aside:
+        notes.append(f"{closing.set_aside:,} rows of the audience file were set aside")
+    return notes

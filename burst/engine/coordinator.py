@@ -1,0 +1,536 @@
+"""The coordinator: one run from staging to verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from burst.engine.books import Books
+from burst.engine.closing import Closing, close_books
+from burst.engine.go import GoWhen
+from burst.engine.progress import Progress
+from burst.engine.settling import decode_deltas
+from burst.engine.stage import Staged, Staging
+from burst.fleet.clock import MonotonicClock, boot_id, measure_offset
+from burst.fleet.control import Control, Order, Report, RunSpec
+from burst.fleet.latch import Latch, Press
+from burst.fleet.launcher import Launcher
+from burst.model.errors import BurstError, LatchError, NoGoError, QueueError
+from burst.model.ports import Audience, Sink
+from burst.model.scenario import Scenario, SinkChoice
+from burst.model.units import NS_PER_MS, NS_PER_S
+from burst.policy.criteria import deadlines_ns, parse_criterion
+from burst.queues.embedded import EmbeddedShards
+from burst.queues.keys import ShardKeys
+from burst.queues.link import Link, owner_of, redacted
+from burst.runs.files import write_undelivered
+from burst.runs.folder import RunFolder
+from burst.runs.journal import Journal, utc_text
+from burst.runs.ledger import Ledger, MappedBytes
+from burst.runs.result import Result
+
+GO_LEAD_NS = 30 * NS_PER_MS  # an order crosses in well under a millisecond; this leaves room for a busy machine
+POLL_S = 0.05
+LEAVE_WITHIN_S = 10.0
+ABORT_WITHIN_S = 0.6
+BEAT_LASTS_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """What is to be run, under which names, and where its files go."""
+
+    scenario: Scenario
+    mapping: dict[str, Any]
+    text: str
+    file: str
+    run: str
+    event: str
+    reports: Path
+    redis: tuple[str, ...] = ()
+
+
+class Coordinator:
+    """Runs one ``RunOrder``. Call ``run`` once; ``interrupt`` ends it early and keeps what was measured."""
+
+    def __init__(
+        self,
+        order: RunOrder,
+        audience: Audience,
+        go: GoWhen,
+        progress: Progress,
+        build_sink: Callable[[SinkChoice], Sink],
+    ) -> None:
+        self._order = order
+        self._scenario = order.scenario
+        self._audience = audience
+        self._go = go
+        self._progress = progress
+        self._sinks = [build_sink(route.sink) for route in order.scenario.routes]
+        self._clock = MonotonicClock()
+        self._embedded: EmbeddedShards | None = None
+        self._launcher: Launcher | None = None
+        self._control: Control | None = None
+        self._urls: list[str] = []
+        self._servers: list[str] = []
+        self._links: list[Link] = []
+        self._staging: Staging | None = None
+        self._staged: Staged | None = None
+        self._ledger: Ledger | None = None
+        self._received: MappedBytes | None = None
+        self._phases: asyncio.Task[None] | None = None
+        self._interrupted = ""
+        self._dead: set[int] = set()
+        self._closing = Closing(started_at=utc_text(datetime.now(UTC)))
+        self._roster: dict[int, Report] = {}
+        self._stack = contextlib.AsyncExitStack()
+        self._workers = order.scenario.workers.count or os.cpu_count() or 1
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> Result:
+        """Run to the verdict. Raises BurstError when there is nothing to judge; leaves nothing behind either way."""
+        order = self._order
+        self.folder = RunFolder.create(order.reports, order.run)
+        self.folder.scenario.write_text(order.text, encoding="utf-8")
+        self._journal = Journal(self.folder.journal)
+        try:
+            self._phases = asyncio.ensure_future(self._all_phases())
+            try:
+                await self._phases
+            except asyncio.CancelledError:
+                if not self._interrupted:
+                    raise
+            except NoGoError as no_go:
+                self._interrupted = str(no_go)
+            return await self._close()
+        except BurstError as error:
+            self._journal.write("error", str(error))
+            raise
+        finally:
+            await self._clean_up()
+
+    def interrupt(self, why: str) -> None:
+        """End the run now, in order: what is settled is kept, the rest is accounted for."""
+        if not self._interrupted:
+            self._interrupted = why
+            if self._phases is not None:
+                self._phases.cancel()
+
+    def kill(self) -> None:
+        """Kill the workers at once; the keeper ends the servers when this process is gone."""
+        if self._launcher is not None:
+            self._launcher.kill()
+
+    async def _all_phases(self) -> None:
+        await self._stage()
+        await self._arm()
+        await self._release()
+        await self._drain()
+
+    # -- stage -----------------------------------------------------------------------------------------------------
+
+    async def _stage(self) -> None:
+        queue = self._scenario.queue
+        self._progress.phase("stage", "starting shards")
+        self._journal.write("phase", "stage")
+        redis = self._order.redis or queue.redis
+        if redis:
+            self._urls = [
+                await owner_of(redis[shard % len(redis)], ShardKeys(self._order.run, shard).settled)
+                for shard in range(max(queue.shards, len(redis)))
+            ]
+            self._servers = [redacted(url) for url in self._urls]
+        else:
+            embedded = EmbeddedShards(queue.shards, memory_bytes=queue.memory or 0, outlive=queue.outlive)
+            self._embedded = embedded
+            await embedded.start()
+            self._urls = embedded.urls
+            self._servers = [f"embedded {Path(embedded.server).name}"] * queue.shards
+        self._links = [await Link(url).connect() for url in self._urls]
+        self._control = await Control(self._urls[0], self._order.run).connect()
+        self._write_control()
+        await self._refuse_spent_event()
+        self._progress.phase("stage", "staging the audience")
+        begun_ns = self._clock.now_ns()
+        self._staging = Staging(self._scenario, self._order.run, self._urls, self._order.file)
+        staged = await self._staging.run(self._audience, self._progress)
+        self._staged = staged
+        self._closing = replace(
+            self._closing,
+            stage_s=(self._clock.now_ns() - begun_ns) / NS_PER_S,
+            set_aside=self._audience.set_aside_count,
+            fingerprint=self._audience.fingerprint,
+            shard_memory_mb=[await self._memory_mb(link) for link in self._links],
+        )
+        self._journal.write(
+            "phase",
+            f"staged {staged.people:,} people in {staged.batches:,} batches on {len(self._urls)} shard(s)",
+            people=staged.people,
+            batches=staged.batches,
+            audience=self._audience.fingerprint,
+            set_aside=self._audience.set_aside_count,
+        )
+        for mistake in self._audience.set_aside[:20]:
+            self._journal.write("set_aside", str(mistake))
+        self._open_ledger(staged.people)
+
+    async def _refuse_spent_event(self) -> None:
+        """Say so before staging when the event's GO is spent already."""
+        press = await self._latch().pressed()
+        if press is not None:
+            raise LatchError(self._order.event, press.by, press.at)
+
+    def _latch(self) -> Latch:
+        assert self._control is not None
+        return Latch(self._order.event, self._order.reports, self._control.link)
+
+    def _open_ledger(self, people: int) -> None:
+        self._ledger = Ledger(self.folder.ledger, people, create=True)
+        if all(sink.judge == "provider" for sink in self._sinks):
+            self._received = MappedBytes(self.folder.received, people, create=True)
+
+    def _write_control(self) -> None:
+        """Let `burst go` on this machine find the run. Passwords stay out: such a run is joined with --redis."""
+        told = {"run": self._order.run, "event": self._order.event, "pid": os.getpid(), "server": redacted(self._urls[0])}
+        self.folder.control.write_bytes(msgspec.json.encode(told))
+
+    @staticmethod
+    async def _memory_mb(link: Link) -> float:
+        info = (await link.call("INFO", "memory")).decode()
+        return round(int(info.partition("used_memory:")[2].split()[0]) / 1e6, 1)
+
+    # -- arm -------------------------------------------------------------------------------------------------------
+
+    async def _arm(self) -> None:
+        assert self._control is not None
+        assert self._staged is not None
+        self._progress.phase("arm", f"arming {self._workers} worker(s)")
+        self._journal.write("phase", "arm")
+        begun_ns = self._clock.now_ns()
+        await self._control.publish(
+            RunSpec(
+                run=self._order.run,
+                event=self._order.event,
+                scenario=self._order.mapping,
+                audience=self._staged.people,
+                batches=self._staged.batches,
+                workers=self._workers,
+                shards=self._urls,
+                lanes=list(self._staged.lanes),
+                boot_id=boot_id(),
+                ledger=str(self.folder.ledger.resolve()),
+                received=str(self.folder.received.resolve()) if self._received else None,
+            )
+        )
+        await self._control.beat(BEAT_LASTS_MS)
+        self._stack.push_async_callback(_ended, asyncio.ensure_future(self._beat()))
+        self._divide()
+        self._launcher = Launcher(self._workers, self._urls[0], self._order.run, self.folder.workers_log)
+        self._launcher.start()
+        await self._wait_for_quorum(begun_ns)
+        armed = sum(report.state == "armed" for report in self._roster.values())
+        prefetched = sum(report.prefetched for report in self._roster.values())
+        self._closing = replace(self._closing, arm_s=(self._clock.now_ns() - begun_ns) / NS_PER_S)
+        self._journal.write("phase", f"{armed} of {self._workers} worker(s) armed, {prefetched:,} people prefetched")
+
+    def _divide(self) -> None:
+        """Write down how fleet-wide quotas are divided."""
+        for sink in self._sinks:
+            division = getattr(sink, "division", None)
+            text = division(self._workers) if division is not None else None
+            if text:
+                self._journal.write("note", text)
+                self._progress.note(text)
+
+    async def _wait_for_quorum(self, begun_ns: int) -> None:
+        assert self._control is not None
+        assert self._launcher is not None
+        arm = self._scenario.arm
+        quorum = max(1, -int(-self._workers * arm.quorum // 1))
+        while True:
+            self._roster = await self._control.roster()
+            ready = sum(report.state == "armed" for report in self._roster.values())
+            self._progress.armed(ready, self._workers)
+            if ready >= self._workers:
+                return
+            late = self._clock.now_ns() - begun_ns > arm.deadline_ns
+            dead = len(self._launcher.dead())
+            if late or self._workers - dead < quorum:
+                if ready >= quorum:
+                    return
+                raise NoGoError(
+                    f"NO-GO: {ready} of {self._workers} workers armed, {quorum} needed" + (f"; {dead} died" if dead else ""),
+                    hint=self._last_words(),
+                )
+            if ready >= quorum and dead and ready + dead >= self._workers:
+                return
+            await asyncio.sleep(0.02)
+
+    def _last_words(self) -> str:
+        errors = [report.error for report in self._roster.values() if report.error]
+        log = self.folder.workers_log
+        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        return "a worker said: " + (errors or lines[-1:] or ["nothing"])[0]
+
+    async def _beat(self) -> None:
+        """Show the fleet that somebody can stop it."""
+        control = await Control(self._urls[0], self._order.run).connect()
+        try:
+            while True:
+                await control.beat(BEAT_LASTS_MS)
+                await asyncio.sleep(BEAT_LASTS_MS / 4000)
+        finally:
+            await control.close()
+
+    # -- GO --------------------------------------------------------------------------------------------------------
+
+    async def _release(self) -> None:
+        """Wait for GO's time or a press, press the latch, and give all workers one absolute instant."""
+        assert self._control is not None
+        press = await self._wait_for_go()
+        if press is None:
+            press = await self._latch().press(self._order.run)
+        target_ns = 0
+        if self._go.at_epoch_ns is not None:
+            target_ns = self._clock.now_ns() + self._go.at_epoch_ns - time.time_ns()
+        offset = await measure_offset(self._control.link, 4)
+        go_ns = max(target_ns, self._clock.now_ns() + GO_LEAD_NS)
+        await self._control.order(
+            Order(order="go", go_ns=go_ns, go_server_ns=go_ns + offset.offset_ns, boot_id=boot_id())
+        )
+        go_at = datetime.fromtimestamp((time.time_ns() + go_ns - self._clock.now_ns()) / 1e9, UTC)
+        self._closing = replace(
+            self._closing, go_ns=go_ns, go_at=utc_text(go_at), pressed_by=press.by, clock_uncertainty_ns=offset.uncertainty_ns
+        )
+        self._journal.write("go", f"GO pressed by {press.by}", t_s=0.0, by=press.by, go_at=utc_text(go_at))
+
+    async def _wait_for_go(self) -> Press | None:
+        """Return when it is time; somebody else's press from another process is returned."""
+        if self._go.at_epoch_ns is not None:
+            self._progress.phase("go", "countdown")
+            while (left_ns := self._go.at_epoch_ns - time.time_ns()) > GO_LEAD_NS * 2:
+                self._progress.countdown(left_ns)
+                await asyncio.sleep(min(0.1, (left_ns - GO_LEAD_NS * 2) / NS_PER_S))
+                self._look_after_workers_before_go()
+            return None
+        if self._go.press is None:
+            return None
+        self._progress.phase("go", "armed: waiting for GO")
+        waiting = asyncio.ensure_future(self._go.press())
+        try:
+            latch = self._latch()
+            while not waiting.done():
+                press = await latch.pressed()
+                if press is not None:
+                    if press.run != self._order.run:
+                        raise LatchError(press.event, press.by, press.at)
+                    return press
+                self._look_after_workers_before_go()
+                await asyncio.wait([waiting], timeout=0.02)
+            waiting.result()
+            return None
+        finally:
+            waiting.cancel()
+
+    def _look_after_workers_before_go(self) -> None:
+        assert self._launcher is not None
+        dead = len(self._launcher.dead())
+        if self._workers - dead < max(1, -int(-self._workers * self._scenario.arm.quorum // 1)):
+            raise NoGoError(f"NO-GO: {dead} of {self._workers} workers died before GO", hint=self._last_words())
+
+    # -- drain -----------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Watch until everybody is settled."""
+        assert self._staged is not None
+        go_ns = self._closing.go_ns
+        self._progress.phase("drain", "GO")
+        self._journal.write("phase", "drain", t_s=(self._clock.now_ns() - go_ns) / NS_PER_S)
+        while True:
+            batches, people, accepted = await self._done()
+            self._progress.delivered(people, accepted, self._staged.people, self._clock.now_ns() - go_ns)
+            if batches >= self._staged.batches:
+                break
+            await self._look_after_workers()
+            await asyncio.sleep(POLL_S)
+        self._journal.write("phase", "settle", t_s=(self._clock.now_ns() - go_ns) / NS_PER_S)
+        await self._finish("finish", LEAVE_WITHIN_S)
+
+    async def _done(self) -> tuple[int, int, int]:
+        totals = [0, 0, 0]
+        for number, link in enumerate(self._links):
+            answer = await link.call("HMGET", ShardKeys(self._order.run, number).done, "batches", "people", "accepted")
+            totals = [total + int(value or 0) for total, value in zip(totals, answer, strict=True)]
+        return totals[0], totals[1], totals[2]
+
+    async def _look_after_workers(self) -> None:
+        """Take the leases of local workers that have ended: the others need not wait for them to run out."""
+        assert self._launcher is not None
+        dead = self._launcher.dead()
+        for index in sorted(set(dead) - self._dead):
+            self._dead.add(index)
+            report = self._roster.get(index)
+            after_s = (self._clock.now_ns() - self._closing.go_ns) / NS_PER_S
+            self._journal.write("worker", f"worker {index} died (status {dead[index]})", t_s=after_s, worker=index)
+            self._progress.note(f"worker {index} died (status {dead[index]}); the others take over its batches")
+            if report is not None and report.consumer:
+                for number, link in enumerate(self._links):
+                    await link.call("DEL", ShardKeys(self._order.run, number).lease(report.consumer))
+        if len(dead) == self._workers:
+            raise QueueError("every worker died", hint=self._last_words())
+
+    async def _finish(self, order: str, within_s: float) -> None:
+        """Order the workers to end; wait until they have left; read their last words."""
+        if self._launcher is None:
+            return
+        control = await Control(self._urls[0], self._order.run).connect()
+        try:
+            await control.order(Order(order=order))
+            deadline_ns = self._clock.now_ns() + int(within_s * NS_PER_S)
+            while self._clock.now_ns() < deadline_ns:
+                self._roster = await control.roster() or self._roster
+                ended = set(self._launcher.dead())
+                left = {index for index, report in self._roster.items() if report.state in {"left", "failed"}}
+                if len(ended | left) >= self._workers:
+                    break
+                await asyncio.sleep(0.005)
+        finally:
+            await control.close()
+
+    # -- settle, report ----------------------------------------------------------------------------------------------
+
+    async def _close(self) -> Result:
+        """Read what was settled, close the books, write the run folder."""
+        if self._interrupted:
+            self._journal.write("operator", f"aborted: {self._interrupted}")
+            self._progress.phase("settle", f"aborting: {self._interrupted}")
+            with contextlib.suppress(BurstError):
+                await self._finish("abort", ABORT_WITHIN_S)
+        else:
+            self._progress.phase("settle", "closing the books")
+        if self._launcher is not None and self._interrupted:
+            self._launcher.kill()
+        if self._ledger is None:
+            self._open_ledger(self._staging.people if self._staging is not None else self._audience.size_hint or 0)
+        assert self._ledger is not None
+        criteria = [parse_criterion(text) for text in self._scenario.criteria]
+        deadlines = tuple(sorted({*deadlines_ns(criteria), self._scenario.deadline_ns}))
+        books = Books(self._ledger, deadlines, max(1, len(self._urls)))
+        for number, url in enumerate(self._urls if self._staged else ()):
+            await self._read_settled(books, number, url)
+        result, ranges = close_books(
+            books,
+            replace(self._closing, interrupted=self._interrupted),
+            self._order.scenario,
+            judge=self._judge(),
+            received=self._received.column if self._received is not None else None,
+            roster=self._roster,
+            dead=set(self._launcher.dead()) & self._killed() if self._launcher else set(),
+            staged=self._staged,
+            servers=self._servers,
+            names=(self._order.event, self._order.run),
+            environment=self._environment(),
+            folder=self.folder.path,
+        )
+        write_undelivered(self.folder.path, ranges)
+        self.folder.result.write_bytes(result.to_json())
+        after_s = result.duration_s
+        self._journal.write("verdict", result.headline, t_s=after_s, verdict=result.verdict)
+        self._progress.phase("report", result.headline)
+        return result
+
+    def _killed(self) -> set[int]:
+        assert self._launcher is not None
+        left = {index for index, report in self._roster.items() if report.state == "left"}
+        return set(self._launcher.dead()) - left
+
+    def _judge(self) -> str:
+        judges = {sink.judge for sink in self._sinks}
+        for weakest in ("entrance", "sender", "provider"):
+            if weakest in judges:
+                return weakest
+        return "sender"
+
+    async def _read_settled(self, books: Books, number: int, url: str) -> None:
+        """Enter everything that one shard has settled. A shard that is gone leaves the ledger as the only witness."""
+        link = Link(url)
+        key = ShardKeys(self._order.run, number).settled
+        last = b"-"
+        try:
+            await link.connect()
+            while entries := await link.call("XRANGE", key, last, "+", "COUNT", 64):
+                for delta in decode_deltas(fields[1] for _, fields in entries):
+                    books.enter(number, delta)
+                last = b"(" + entries[-1][0]
+        except QueueError:
+            if not self._interrupted:
+                raise
+        finally:
+            await link.close()
+
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "cores": os.cpu_count() or 1,
+            "python": platform.python_version(),
+            "queue": ", ".join(dict.fromkeys(self._servers)),
+            "shards": len(self._urls),
+            "workers": self._workers,
+            "machine": platform.machine(),
+            "system": f"{platform.system()} {platform.release()}",
+            "audience": self._closing.fingerprint,
+        }
+
+    async def _clean_up(self) -> None:
+        """Leave nothing behind: no process, no key, no server, no socket."""
+        if self._launcher is not None:
+            for _ in range(200):
+                if len(self._launcher.dead()) == self._workers:
+                    break
+                await asyncio.sleep(0.01)
+            self._launcher.kill()
+        await self._stack.aclose()
+        for link in self._links:
+            await link.close()
+        if self._control is not None:
+            await self._control.close()
+        if self._embedded is not None:
+            await self._embedded.stop()
+        else:
+            with contextlib.suppress(BurstError):
+                await self._remove_keys()
+        for held in (self._ledger, self._received):
+            if held is not None:
+                held.close()
+        self.folder.control.unlink(missing_ok=True)
+        self._journal.close()
+
+    async def _remove_keys(self) -> None:
+        """Remove this run's keys from servers that are not ours."""
+        lanes = self._staged.lanes if self._staged is not None else ()
+        for number, url in enumerate(self._urls):
+            keys = ShardKeys(self._order.run, number)
+            link = await Link(url).connect()
+            await link.call("UNLINK", keys.settled, keys.done, *map(keys.lane, lanes or ("main",)))
+            await link.close()
+        if self._urls:
+            control = await Control(self._urls[0], self._order.run).connect()
+            await control.remove()
+            await control.close()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a background task and wait for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, BurstError):
+        await task

@@ -1,0 +1,456 @@
+"""The pump: batches in, sends and answers, retries, finished batches out. All of it in columns."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from burst.engine.settling import FOLD_AT, Folder
+from burst.engine.slots import HeldBatch, Slots
+from burst.measure.tally import Tally
+from burst.model.batch import Int64Column, UInt8Column
+from burst.model.errors import QueueError
+from burst.model.outcome import Answer, State
+from burst.model.ports import Answers, Clock, Prepared, Sink
+from burst.model.scenario import RetrySettings
+from burst.model.units import NS_PER_MS
+from burst.policy.pacing import Pace
+from burst.policy.retry import Backoff
+from burst.policy.routing import Router
+from burst.policy.wheel import Wheel
+from burst.queues.shard import Held, Settlement
+from burst.runs.ledger import Ledger
+
+SETTLE_EVERY_NS = 50 * NS_PER_MS
+SCAN_EVERY_NS = 50 * NS_PER_MS
+SEND_BEFORE_POLL = 8192  # people sent before answers are looked at again
+
+_ATTEMPTS_USED_UP, _NO_ANSWER, _TOO_LATE, _TAKEN_OVER, _ABORTED = range(1, 6)
+OWN_REASONS = (
+    "",
+    "attempts used up",
+    "no answer in time",
+    "past expire_after",
+    "its worker died while it was under way",
+    "run aborted",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PumpSettings:
+    """What a pump must know of the run."""
+
+    worker: int
+    home: tuple[int, ...]
+    retry: RetrySettings
+    expire_after_ns: int | None
+    pace: Pace
+    deadlines_ns: tuple[int, ...]
+    shared_ledger: bool
+    seed: int
+
+
+class Pump:
+    """One worker's notifications on the way. Single-threaded, never waits; the worker calls ``step`` and sleeps."""
+
+    def __init__(
+        self,
+        settings: PumpSettings,
+        slots: Slots,
+        sinks: Sequence[Sink],
+        router: Router,
+        ledger: Ledger,
+        clock: Clock,
+        lease_valid_until_ns: Callable[[], int],
+        settle: Callable[[int, Settlement], None],
+    ) -> None:
+        self._settings = settings
+        self._slots = slots
+        self._sinks = sinks
+        self._router = router
+        self._ledger = ledger
+        self._clock = clock
+        self._lease_valid_until_ns = lease_valid_until_ns
+        self._settle = settle
+        self._consumer = ""
+        self._backoff = Backoff(settings.retry.attempts, settings.retry.base_ns, settings.retry.cap_ns)
+        self._rng = np.random.Generator(np.random.SFC64([settings.seed, settings.worker, 7]))
+        self._fresh: deque[HeldBatch] = deque()
+        self._again: deque[tuple[int, Prepared, int]] = deque()  # sink, what to send again, from where
+        self._waiting = Wheel()
+        self._folders = {shard: Folder(Tally(settings.deadlines_ns)) for shard in settings.home}
+        self._reason_base: list[int] = []
+        self.reason_names = list(OWN_REASONS)
+        for sink in sinks:
+            self._reason_base.append(len(self.reason_names) - 1)
+            self.reason_names += sink.reasons[1:]
+        self.go_ns = 0
+        self._settled_at_ns = 0
+        self._scanned_at_ns = 0
+        self.paused = False
+        self.people = 0  # held and not settled
+        self.batches_in = 0
+        self.counters: Counter[str] = Counter()
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    def accept(self, shard: int, batches: Sequence[Held]) -> None:
+        """Take batches that came off a shard; render what can be rendered."""
+        for arrived in batches:
+            batch = arrived.batch
+            route = self._router.route_of(batch.number, batch.platform, batch.tenant, batch.lane)
+            if route is None:
+                raise QueueError(f"batch {batch.number} matches no route", hint="was it staged under another scenario?")
+            slot, tickets = self._slots.take(batch.first_index, batch.count)
+            indexes = np.arange(batch.first_index, batch.end_index, dtype=np.int64)
+            prepared = self._sinks[route].prepare(batch, tickets, indexes)
+            held = HeldBatch(slot, shard, arrived.lane, arrived.entry_id, batch, route, prepared, arrived.taken_over)
+            self._slots.held[slot] = held
+            self.people += batch.count
+            self.batches_in += 1
+            if arrived.taken_over:
+                self._resume(held)
+            else:
+                self._fresh.append(held)
+
+    def _resume(self, held: HeldBatch) -> None:
+        """Go on with a dead worker's batch where the ledger says it stopped."""
+        span = slice(held.batch.first_index, held.batch.end_index)
+        states = self._ledger.states[span]
+        under_way = states == State.SENT
+        if not self._settings.shared_ledger:
+            # The dead worker's ledger is on another machine: anything may have been sent.
+            under_way = states == State.UNSENT
+        doubtful = int(np.count_nonzero(under_way))
+        self.counters["taken_over"] += 1
+        if doubtful:
+            rows = self._slots.rows_of(held)
+            if self._settings.retry.on_unknown == "settle":
+                states[under_way] = State.UNKNOWN
+                self._slots.reasons[rows][under_way] = _TAKEN_OVER
+            else:
+                states[under_way] = State.REFUSED
+                self.counters["possible_duplicates"] += doubtful
+        final = states >= State.ACCEPTED
+        self._slots.pending[held.slot] = held.batch.count - int(np.count_nonzero(final))
+        held.cursor = held.batch.count
+        left = np.flatnonzero(~final)
+        if left.size:
+            self._waiting.push(np.zeros(left.size, dtype=np.int64), held.prepared.tickets[left])
+
+    # -- the step ------------------------------------------------------------------------------------------------
+
+    def step(self, *, sending: bool = True) -> bool:
+        """Do what can be done now; return whether anything was."""
+        worked = self._collect()
+        now_ns = self._clock.now_ns()
+        if sending and not self.paused and now_ns < self._lease_valid_until_ns():
+            worked |= self._retry(now_ns)
+            worked |= self._dispatch(now_ns)
+        if now_ns - self._scanned_at_ns >= SCAN_EVERY_NS:
+            self._scanned_at_ns = now_ns
+            self._give_up_waiting(now_ns)
+        worked |= self._finish(now_ns)
+        return worked
+
+    def next_ns(self) -> int:
+        """Return when the next step is worth taking if nothing arrives before."""
+        now_ns = self._clock.now_ns()
+        soonest = min([self._waiting.next_ns(), *(sink.next_answer_ns() for sink in self._sinks)])
+        if self._fresh and self._settings.pace.rate_per_s is not None:
+            due = self.go_ns + self._settings.pace.due_offset_ns(self._fresh[0].batch.first_index + self._fresh[0].cursor)
+            soonest = min(soonest, due)
+        if any(folder.waiting for folder in self._folders.values()):
+            soonest = min(soonest, self._settled_at_ns + SETTLE_EVERY_NS)
+        if self.people:
+            soonest = min(soonest, now_ns + SCAN_EVERY_NS)
+        return soonest
+
+    def _dispatch(self, now_ns: int) -> bool:
+        """Send fresh notifications that are due, as far as their sinks give credit."""
+        sent = 0
+        limit = self._settings.pace.due_by(now_ns - self.go_ns)
+        expire = self._settings.expire_after_ns
+        while self._again and sent < SEND_BEFORE_POLL:
+            number, prepared, lo = self._again.popleft()
+            taken = self._send_again(number, prepared, lo)
+            sent += taken
+            if lo + taken < prepared.tickets.size:
+                self._again.appendleft((number, prepared, lo + taken))
+                break
+        while self._fresh and sent < SEND_BEFORE_POLL:
+            held = self._fresh[0]
+            count = held.batch.count
+            hi = min(count, limit - held.batch.first_index)
+            if hi <= held.cursor:
+                break  # not due yet, and nothing behind it is due before it
+            if expire is not None and now_ns - self.go_ns > expire:
+                self._expire(held, held.cursor, hi)
+            else:
+                hi = min(hi, held.cursor + self._sinks[held.sink].credit())
+                if hi <= held.cursor:
+                    break
+                self._send(held, hi)
+                sent += hi - held.cursor
+            held.cursor = hi
+            if hi == count:
+                self._fresh.popleft()
+        return sent > 0
+
+    def _send(self, held: HeldBatch, hi: int) -> None:
+        lo, first = held.cursor, held.batch.first_index
+        self._ledger.mark_sent(first + lo, first + hi)
+        taken = self._sinks[held.sink].send(held.prepared, lo, hi)
+        sent_ns = self._clock.now_ns()
+        row = held.slot << self._slots.shift
+        self._slots.first_sent_ns[row + lo : row + hi] = sent_ns
+        self._slots.last_sent_ns[row + lo : row + hi] = sent_ns
+        if taken < hi - lo:
+            raise QueueError(f"sink took {taken} of {hi - lo} within its credit")
+        self._folders[held.shard].tally.timeline.add("sent", sent_ns - self.go_ns, hi - lo)
+
+    def _send_again(self, number: int, prepared: Prepared, lo: int) -> int:
+        """Send retried notifications lo.. as far as credit goes; return how many were sent."""
+        hi = min(prepared.tickets.size, lo + self._sinks[number].credit())
+        if hi <= lo:
+            return 0
+        rows, slots, _ = self._slots.locate(prepared.tickets[lo:hi])
+        indexes = prepared.indexes[lo:hi]
+        self._ledger.states[indexes] = State.SENT
+        attempts = self._ledger.attempts[indexes]
+        self._ledger.attempts[indexes] = attempts + (attempts < 255)
+        self._sinks[number].send(prepared, lo, hi)
+        sent_ns = self._clock.now_ns()
+        self._slots.last_sent_ns[rows] = sent_ns
+        unsent = self._slots.first_sent_ns[rows] == 0
+        self._slots.first_sent_ns[rows[unsent]] = sent_ns
+        held = self._slots.held[int(slots[0])]
+        assert held is not None
+        self._folders[held.shard].tally.timeline.add("sent", sent_ns - self.go_ns, hi - lo)
+        return hi - lo
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> bool:
+        worked = False
+        for number, sink in enumerate(self._sinks):
+            for answers in sink.answers():
+                self._take(number, answers)
+                worked = True
+        return worked
+
+    def _take(self, sink: int, answers: Answers) -> None:
+        """Enter a column of answers into ledger and slots."""
+        rows, slots, fresh = self._slots.locate(answers.tickets)
+        indexes = self._slots.indexes_of(rows, slots)
+        states = self._ledger.states
+        live = states[indexes] == State.SENT
+        if fresh is not None:
+            live &= fresh
+        codes, reasons, after = answers.codes, answers.reasons, answers.retry_after_ns
+        if not live.all():
+            self.counters["late_answers"] += int(np.count_nonzero(~live))
+            rows, slots, indexes, codes = rows[live], slots[live], indexes[live], codes[live]
+            reasons = None if reasons is None else reasons[live]
+            after = None if after is None else after[live]
+        self._slots.answered_ns[rows] = answers.answered_ns
+        if not codes.any():
+            states[indexes] = State.ACCEPTED
+            self._conclude(slots)
+            return
+        if reasons is not None:
+            # Reason 0 is none; the others of this sink follow the pump's own and those of the sinks before it.
+            base = self._reason_base[sink]
+            self._slots.reasons[rows] = np.where(reasons > 0, reasons + np.uint8(base), 0)
+        self._take_mixed(answers.answered_ns, rows, slots, indexes, codes, after)
+
+    def _take_mixed(
+        self,
+        answered_ns: int,
+        rows: Int64Column,
+        slots: Int64Column,
+        indexes: Int64Column,
+        codes: UInt8Column,
+        after: Int64Column | None,
+    ) -> None:
+        retry = self._settings.retry
+        states = self._ledger.states
+        again = (codes == Answer.THROTTLED) | (codes == Answer.REFUSED)
+        refused = int(np.count_nonzero(again))
+        if refused:
+            shard = self._slots.held[int(slots[0])]
+            assert shard is not None
+            self._folders[shard.shard].tally.timeline.add("refused", answered_ns - self.go_ns, refused)
+        doubtful = codes == Answer.DOUBTFUL
+        if retry.on_unknown == "resend":
+            self.counters["possible_duplicates"] += int(np.count_nonzero(doubtful))
+            again |= doubtful
+        outcome = np.full(rows.size, State.ACCEPTED, dtype=np.uint8)
+        outcome[codes == Answer.REJECTED] = State.REJECTED
+        outcome[doubtful] = State.UNKNOWN
+        used_up = self._ledger.attempts[indexes] >= retry.attempts
+        outcome[again & used_up] = State.FAILED
+        states[indexes] = outcome
+        again &= ~used_up
+        if again.any():
+            self._postpone(rows[again], indexes[again], answered_ns, None if after is None else after[again])
+        self._conclude(slots[~again])
+
+    def _postpone(self, rows: Int64Column, indexes: Int64Column, now_ns: int, after: Int64Column | None) -> None:
+        """Let refused notifications wait for their next attempt; what would be too late then expires now."""
+        waits = self._backoff.waits_ns(self._ledger.attempts[indexes], self._rng.random(rows.size), after)
+        self._ledger.states[indexes] = State.REFUSED
+        release_ns = now_ns + waits
+        expire = self._settings.expire_after_ns
+        if expire is not None:
+            late = release_ns - self.go_ns > expire
+            if late.any():
+                self._ledger.states[indexes[late]] = State.EXPIRED
+                self._slots.reasons[rows[late]] = _TOO_LATE
+                self._conclude(rows[late] >> self._slots.shift)
+                rows, release_ns = rows[~late], release_ns[~late]
+        self._waiting.push(release_ns, self._tickets_of(rows))
+
+    def _tickets_of(self, rows: Int64Column) -> Int64Column:
+        slots = rows >> self._slots.shift
+        tickets: Int64Column = (self._slots.generation[slots] << (self._slots._slot_bits + self._slots.shift)) | rows  # noqa: SLF001
+        return tickets
+
+    def _conclude(self, slots: Int64Column) -> None:
+        """Count notifications of slots as finished."""
+        if slots.size:
+            self._slots.pending -= np.bincount(slots, minlength=self._slots.count)
+
+    # -- retries, deadlines ----------------------------------------------------------------------------------------
+
+    def _retry(self, now_ns: int) -> bool:
+        """Gather what has waited long enough into batches of their own, one for each batch they came from."""
+        tickets = self._waiting.pop(now_ns)
+        if not tickets.size:
+            return False
+        rows, slots, fresh = self._slots.locate(tickets)
+        if fresh is not None:
+            rows, slots, tickets = rows[fresh], slots[fresh], tickets[fresh]
+        order = np.argsort(slots, kind="stable")
+        edges = np.flatnonzero(np.diff(slots[order])) + 1
+        for group in np.split(order, edges):
+            if not group.size:
+                continue
+            slot = int(slots[group[0]])
+            held = self._slots.held[slot]
+            assert held is not None
+            positions = np.sort(rows[group]) & (self._slots.stride - 1)
+            indexes = held.batch.first_index + positions
+            wanted = self._ledger.states[indexes] <= State.REFUSED
+            positions, indexes = positions[wanted], indexes[wanted]
+            if positions.size:
+                part = held.batch.take(positions)
+                prepared = self._sinks[held.sink].prepare(part, held.prepared.tickets[positions], indexes)
+                self._again.append((held.sink, prepared, 0))
+        return True
+
+    def _give_up_waiting(self, now_ns: int) -> None:
+        """Settle, or send again, what has had no answer for too long."""
+        cutoff = now_ns - self._settings.retry.answer_within_ns
+        if cutoff < self.go_ns or not self.people:
+            return
+        for held in self._slots.batches():
+            rows = self._slots.rows_of(held)
+            if not self._slots.pending[held.slot] or int(self._slots.last_sent_ns[rows.start]) > now_ns:
+                continue
+            states = self._ledger.states[held.batch.first_index : held.batch.end_index]
+            silent = (states == State.SENT) & (self._slots.last_sent_ns[rows] < cutoff)
+            if not silent.any():
+                continue
+            positions = np.flatnonzero(silent)
+            slots = np.full(positions.size, held.slot)
+            if self._settings.retry.on_unknown == "resend":
+                codes = np.full(positions.size, Answer.DOUBTFUL, dtype=np.uint8)
+                indexes = positions + held.batch.first_index
+                self._take_mixed(now_ns, positions + rows.start, slots, indexes, codes, None)
+            else:
+                states[silent] = State.UNKNOWN
+                self._slots.reasons[rows][silent] = _NO_ANSWER
+                self._conclude(slots)
+
+    def _expire(self, held: HeldBatch, lo: int, hi: int) -> None:
+        first, row = held.batch.first_index, held.slot << self._slots.shift
+        self._ledger.states[first + lo : first + hi] = State.EXPIRED
+        self._slots.reasons[row + lo : row + hi] = _TOO_LATE
+        self._slots.pending[held.slot] -= hi - lo
+
+    # -- out -------------------------------------------------------------------------------------------------------
+
+    def _finish(self, now_ns: int) -> bool:
+        """Fold batches of which nothing is pending; settle when enough have come together."""
+        finished = np.flatnonzero((self._slots.pending == 0) & self._slots.occupied)
+        for slot in finished.tolist():
+            self._close(slot)
+        overdue = now_ns - self._settled_at_ns >= SETTLE_EVERY_NS
+        idle = not self.people
+        for shard, folder in self._folders.items():
+            if folder.waiting and (folder.people >= FOLD_AT or overdue or idle):
+                self._settled_at_ns = now_ns
+                self._settle(shard, self._fold(folder))
+        return bool(finished.size)
+
+    def _fold(self, folder: Folder) -> Settlement:
+        settings = self._settings
+        return folder.fold(
+            settings.worker, self._consumer, self.reason_names, self.go_ns, settings.pace, shared=settings.shared_ledger
+        )
+
+    def _close(self, slot: int) -> None:
+        held = self._slots.held[slot]
+        assert held is not None
+        self._folders[held.shard].add(held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0])
+        self._slots.release(slot)
+        self.people -= held.batch.count
+
+    def join(self, consumer: str) -> None:
+        """Begin to hold batches under a consumer's name."""
+        self._consumer = consumer
+
+    def drop(self) -> int:
+        """Forget everything held: the lease is over, and others go on from the ledger. Return how many people."""
+        dropped = self.people
+        for held in self._slots.batches():
+            self._slots.release(held.slot)
+        self._fresh.clear()
+        self._again.clear()
+        self._waiting = Wheel()
+        for shard in self._folders:
+            self._folders[shard] = Folder(Tally(self._settings.deadlines_ns))
+        self.people = 0
+        return dropped
+
+    def abort(self) -> None:
+        """End everything held as it stands: what is under way is unknown, what was never sent stays unsent."""
+        for sink in self._sinks:
+            tickets = sink.revoke()
+            if tickets.size:
+                rows, slots, _ = self._slots.locate(tickets)
+                self._ledger.states[self._slots.indexes_of(rows, slots)] = State.UNSENT
+        for held in self._slots.batches():
+            states = self._ledger.states[held.batch.first_index : held.batch.end_index]
+            reasons = self._slots.reasons[self._slots.rows_of(held)]
+            for state, outcome in ((State.SENT, State.UNKNOWN), (State.REFUSED, State.FAILED), (State.UNSENT, State.UNSENT)):
+                mask = states == state
+                states[mask] = outcome
+                reasons[mask] = _ABORTED
+            self._close(held.slot)
+        self._fresh.clear()
+        self._again.clear()
+        for shard, folder in self._folders.items():
+            if folder.waiting:
+                self._settle(shard, self._fold(folder))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is held and nothing waits to be settled."""
+        return not self.people and not any(folder.waiting for folder in self._folders.values())
+
+
