@@ -273,14 +273,13 @@ def _tell(criterion: Criterion, measured: Measured) -> str:
         return f"{_tell_count(criterion, value, people)} {need}"
     if criterion.subject == "completion":
         who = "all" if criterion.detail == "all" else f"{criterion.detail[1:]} %"
-        when = (
-            "were never accepted" if value is None else f"accepted by T+{_honest_duration(criterion, value)}"
-        )
-        return f"{who} of {people} {when} {need}"
+        if value is None:
+            return f"fewer than {who} of {people} were ever accepted {need}"
+        return f"{who} of {people} accepted by T+{_honest_duration(criterion, value)} {need}"
     what = f"{criterion.subject.replace('_', ' ').replace('go ', 'GO ')} {criterion.detail}".rstrip()
     if value is None:
         return f"{what} was measured over nothing {need}"
-    shown = format_rate(value) if criterion.kind == "rate" else _honest_duration(criterion, value)
+    shown = (_honest_rate if criterion.kind == "rate" else _honest_duration)(criterion, value)
     return f"{what} was {shown} {need}"
 
 
@@ -328,6 +327,12 @@ def _honest_duration(criterion: Criterion, value_ns: float) -> str:
         return format_duration(value_ns)
     unit, size = _duration_unit(criterion.limit)
     return f"{_honest(criterion, value_ns / size, criterion.limit / size)} {unit}"
+
+
+def _honest_rate(criterion: Criterion, rate_per_s: float) -> str:
+    shown = format_rate(rate_per_s)
+    misleads = not criterion.holds(rate_per_s) and shown == format_rate(criterion.limit)
+    return f"{rate_per_s:,.2f} /s" if misleads else shown
 
 
 def _honest(criterion: Criterion, value: float, limit: float) -> str:

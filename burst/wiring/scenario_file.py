@@ -224,8 +224,7 @@ class _Check:
                 continue  # a list is not empty because the item in it is wrong
             if one["type"] == "missing" and path in self.suggested:
                 continue  # it is there, misspelt, and that was said
-            said = ("sink",) if path == ("routes",) and one["type"] == "missing" else path
-            what, hint = plain(one, said)
+            what, hint = plain(one, path)
             self._note(path, what, hint)
 
     def _check_criteria(self, criteria: Any) -> None:

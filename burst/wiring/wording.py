@@ -53,7 +53,8 @@ def plain(error: Mapping[str, Any], path: Path) -> tuple[str, str]:
     key = next((step for step in reversed(path) if isinstance(step, str)), "the file")
     given = error.get("input")
     if kind == "missing":
-        return f"{key!r} is missing", _HINTS.get(key, "")
+        short = "sink" if key == "routes" else key
+        return f"{short!r} is missing", _HINTS.get(key, "")
     if kind == "literal_error":
         options = str(context["expected"]).replace("'", "")
         near = get_close_matches(str(given), options.replace(" or ", ", ").split(", "), n=1)
@@ -65,6 +66,8 @@ def plain(error: Mapping[str, Any], path: Path) -> tuple[str, str]:
             f"{key}: {given!r} is not a name",
             "letters, digits, . _ -, at most 64, first a letter or digit",
         )
+    if kind == "string_too_short":
+        return f"{key}: the text is empty", ""
     if kind == "too_short":
         return f"{key}: the list is empty", "give at least one"
     for bound, words in _BOUNDS.items():
@@ -92,7 +95,6 @@ _KINDS = {
     "model_type": "a section; write its keys below it",
     "model_attributes_type": "a section; write its keys below it",
     "dict_type": "a section; write its keys below it",
-    "string_too_short": "long enough",
 }
 
 
