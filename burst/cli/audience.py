@@ -12,33 +12,18 @@ import click
 from burst.model.errors import UsageError
 
 
-class Quantity(click.ParamType):
-    """A count or a share as people write them: ``4M``, ``60%``."""
+def _reads(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """Return a callback that reads an option as scenario files are read: ``4M``, ``60%``."""
 
-    def __init__(self, parse: Callable[[str], Any], name: str) -> None:
-        self._parse = parse
-        self.name = name
+    def read(ctx: click.Context, param: click.Parameter, text: str) -> Any:
+        from burst.model.units import parse_count, parse_share
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read ``value``; click turns what cannot be read into a usage error."""
-        if not isinstance(value, str):
-            return value
         try:
-            return self._parse(value)
+            return parse_count(text) if kind == "count" else parse_share(text)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error), ctx, param) from None
 
-
-def _count(text: str) -> int:
-    from burst.model.units import parse_count
-
-    return parse_count(text)
-
-
-def _share(text: str) -> float:
-    from burst.model.units import parse_share
-
-    return parse_share(text)
+    return read
 
 
 @click.group()
@@ -48,15 +33,20 @@ def audience() -> None:
 
 @audience.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--people", "-n", type=Quantity(_count, "count"), default="100_000", show_default=True)
+@click.option(
+    "--people", "-n", callback=_reads("count"), metavar="COUNT", default="100_000", show_default=True
+)
 @click.option(
     "--seed", type=int, default=2024, show_default=True, help="The same seed writes the same people."
 )
-@click.option("--ios", "ios_share", type=Quantity(_share, "share"), default="60%", show_default=True)
+@click.option(
+    "--ios", "ios_share", callback=_reads("share"), metavar="SHARE", default="60%", show_default=True
+)
 @click.option(
     "--broken",
     "broken_share",
-    type=Quantity(_share, "share"),
+    callback=_reads("share"),
+    metavar="SHARE",
     default="0%",
     help="Rows that cannot be sent to.",
 )
