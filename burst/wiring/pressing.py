@@ -1,0 +1,44 @@
+"""``burst go``: pressing GO for a run that is armed in another process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from burst.fleet.control import Control
+from burst.fleet.latch import Latch, Press
+from burst.model.errors import UsageError
+from burst.queues.link import check_url
+
+
+class ArmedRun(msgspec.Struct, frozen=True):
+    """What a run under way says of itself to its machine."""
+
+    run: str
+    event: str
+    pid: int
+    server: str
+
+
+def find_armed(reports: Path, name: str | None) -> ArmedRun:
+    """Return the run under way with that name or event, or the only one. Raises UsageError."""
+    files = sorted(reports.glob("*/control.json"))
+    runs = [msgspec.json.decode(file.read_bytes(), type=ArmedRun) for file in files]
+    runs = [run for run in runs if Path(f"/proc/{run.pid}").exists() and name in {None, run.run, run.event}]
+    if len(runs) == 1:
+        return runs[0]
+    if not runs:
+        what = f"no run {name!r} is" if name else "no run is"
+        raise UsageError(f"{what} under way in {reports}", hint="start one with: burst run SCENARIO --go prompt")
+    raise UsageError("several runs are under way: " + ", ".join(run.run for run in runs), hint="name one of them")
+
+
+async def press(reports: Path, name: str | None, redis: str | None) -> Press:
+    """Press GO. Raises LatchError when somebody was first, naming who and when."""
+    run = find_armed(reports, name)
+    control = await Control(check_url(redis or run.server), run.run).connect()
+    try:
+        return await Latch(run.event, reports, control.link).press(run.run)
+    finally:
+        await control.close()

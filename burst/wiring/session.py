@@ -1,0 +1,117 @@
+"""A run as a command: signals, live view, verdict, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from burst.engine.coordinator import Coordinator
+from burst.engine.go import GoWhen, parse_go_at
+from burst.model.errors import UsageError
+from burst.report.html import write_report
+from burst.report.live import LiveView
+from burst.report.terminal import print_summary
+from burst.runs.result import Result
+from burst.wiring.run import make_coordinator
+from burst.wiring.scenario_file import load_scenario
+
+EXIT_CODES = {"pass": 0, "inconclusive": 3, "fail": 99, "aborted": 105}
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """What was typed after ``burst run``."""
+
+    scenario: str
+    overrides: tuple[str, ...]
+    redis: tuple[str, ...]
+    event: str | None
+    go: str
+    go_at: str | None
+    reports: Path
+    as_json: bool
+
+
+def run_command(command: RunCommand) -> int:
+    """Run a scenario to its verdict; return the exit code. Raises BurstError."""
+    overrides = list(command.overrides)
+    loaded = load_scenario(command.scenario, overrides=overrides)
+    redis = tuple(url for urls in command.redis for url in urls.split(",") if url)
+    if command.event is not None and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UsageError(f"--event {command.event!r} is not a name", hint="use letters, digits, . _ -")
+    view = LiveView(Console(stderr=True))
+    coordinator = make_coordinator(
+        loaded,
+        reports=command.reports,
+        event=command.event,
+        redis=redis,
+        go=_when(command, view),
+        progress=view,
+    )
+    try:
+        result, interrupted = uvloop.run(_run(coordinator))
+    finally:
+        view.close()
+    folder = command.reports / result.run
+    write_report(folder)
+    if command.as_json:
+        sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
+    else:
+        print_summary(result, folder, Console())
+    return INTERRUPTED if interrupted else EXIT_CODES[result.verdict]
+
+
+def _when(command: RunCommand, view: LiveView) -> GoWhen:
+    if command.go_at is not None:
+        return GoWhen(at_epoch_ns=parse_go_at(command.go_at))
+    if command.go == "prompt":
+        return GoWhen(press=lambda: _enter(view))
+    return GoWhen()
+
+
+async def _enter(view: LiveView) -> None:
+    """Wait until a person presses Enter here. Where nobody can, only `burst go` releases the run."""
+    loop = asyncio.get_running_loop()
+    pressed: asyncio.Future[None] = loop.create_future()
+    view.note("press Enter for GO (or, from another terminal: burst go)")
+
+    def read() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)  # end of file is nobody's GO
+        elif not pressed.done():
+            pressed.set_result(None)
+
+    try:
+        loop.add_reader(0, read)
+    except (OSError, ValueError):
+        pass  # standard input is a file or closed
+    try:
+        await pressed
+    finally:
+        loop.remove_reader(0)
+
+
+async def _run(coordinator: Coordinator) -> tuple[Result, bool]:
+    """Run it; the first Ctrl-C (or SIGTERM) ends it in order, the second at once."""
+    loop = asyncio.get_running_loop()
+    interrupts = 0
+
+    def interrupt(name: str) -> None:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts > 1:
+            coordinator.kill()
+            os._exit(INTERRUPTED)
+        coordinator.interrupt(f"interrupted by {name}")
+
+    for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")):
+        loop.add_signal_handler(number, interrupt, name)
+    return await coordinator.run(), interrupts > 0
