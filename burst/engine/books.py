@@ -53,7 +53,9 @@ class Books:
                 self._ledger.states[span] = states
                 self._ledger.attempts[span] = unpacked(batch.attempts, batch.count)
             elif not np.array_equal(self._ledger.states[span], states):
-                raise AccountingError(f"batch {batch.number}: the ledger does not say what worker {delta.worker} settled")
+                raise AccountingError(
+                    f"batch {batch.number}: the ledger does not say what worker {delta.worker} settled"
+                )
             self._settled_people_mask[span] = True
             self.settled_people += batch.count
             self._enter_reasons(span, batch.reasons, batch.count, delta.reasons)
@@ -72,27 +74,40 @@ class Books:
             mapping[number] = self.reason_names.index(name)
         self.reasons[span] = mapping[unpacked(reasons, count)]
 
-    def finish(self, received: UInt8Column | None) -> tuple[int, int]:
+    def finish(self, received: UInt8Column | None) -> tuple[int, int | None]:
         """Give every open state its outcome and compare with the provider's count; return (untimed, duplicates).
+
+        Duplicates are None when nobody counted.
 
         Raises AccountingError when ledger, histograms and per-worker sums do not agree.
         """
         self._ledger.finish()
         states = self._ledger.states
         in_settled = np.bincount(states[self._settled_people_mask], minlength=len(State))
-        for state in (State.ACCEPTED, State.REJECTED, State.EXPIRED, State.FAILED, State.UNKNOWN, State.UNSENT):
+        for state in (
+            State.ACCEPTED,
+            State.REJECTED,
+            State.EXPIRED,
+            State.FAILED,
+            State.UNKNOWN,
+            State.UNSENT,
+        ):
             told, held = self.total.counters[state.name.lower()], int(in_settled[state])
             if told != held:
-                raise AccountingError(f"{state.name.lower()}: the workers' tallies say {told:,}, the ledger {held:,}")
+                raise AccountingError(
+                    f"{state.name.lower()}: the workers' tallies say {told:,}, the ledger {held:,}"
+                )
             by_worker = sum(tally.counters[state.name.lower()] for tally in self.workers.values())
             if by_worker != told:
-                raise AccountingError(f"{state.name.lower()}: the sum over workers is {by_worker:,}, the total {told:,}")
+                raise AccountingError(
+                    f"{state.name.lower()}: the sum over workers is {by_worker:,}, the total {told:,}"
+                )
         timed = self.total.counters["accepted"] - self.total.counters["untimed"]
         for name in ("completion", "queue_wait", "service"):
             if self.total.interval(name).total != timed:
                 raise AccountingError(f"{name} holds {self.total.interval(name).total:,} of {timed:,} timed")
         untimed = int(np.count_nonzero(states == State.ACCEPTED)) - timed
-        duplicates = 0
+        duplicates = None
         if received is not None:
             states[(states == State.ACCEPTED) & (received == 0)] = State.LOST
             duplicates = int(received[received > 1].sum(dtype=np.int64)) - int(np.count_nonzero(received > 1))
@@ -102,7 +117,9 @@ class Books:
         """Count the outcomes from the ledger. Raises AccountingError when their sum is not the audience."""
         outcomes = Outcomes(**self._ledger.counts())
         if outcomes.total() != self._ledger.size:
-            raise AccountingError(f"outcomes sum to {outcomes.total():,}, the audience is {self._ledger.size:,}")
+            raise AccountingError(
+                f"outcomes sum to {outcomes.total():,}, the audience is {self._ledger.size:,}"
+            )
         return outcomes
 
     def told_reasons(self) -> list[Reason]:
@@ -115,7 +132,9 @@ class Books:
             Reason(State(value >> 8).name.lower(), self.reason_names[value & 255], count)
             for value, count in zip(values.tolist(), counts.tolist(), strict=True)
         ]
-        return sorted((reason for reason in told if reason.outcome != "accepted"), key=lambda reason: -reason.count)
+        return sorted(
+            (reason for reason in told if reason.outcome != "accepted"), key=lambda reason: -reason.count
+        )
 
     # -- numbers ---------------------------------------------------------------------------------------------------
 
@@ -134,12 +153,17 @@ class Books:
 
     def completion(self, accepted: int) -> Completion:
         """Return ``completion_ns`` in seconds."""
-        named = {name.replace(".", "_"): _scaled(value, NS_PER_S) for name, value in self.completion_ns(accepted).items()}
+        named = {
+            name.replace(".", "_"): _scaled(value, NS_PER_S)
+            for name, value in self.completion_ns(accepted).items()
+        }
         return Completion(**named)
 
     def latency(self) -> Latency:
         """Return the percentiles of the three intervals, in milliseconds."""
-        return Latency(*(_percentiles(self.total.interval(name)) for name in ("end_to_end", "queue_wait", "service")))
+        return Latency(
+            *(_percentiles(self.total.interval(name)) for name in ("end_to_end", "queue_wait", "service"))
+        )
 
     def rate(self, accepted: int) -> Rate:
         """Return the mean from GO to the last receipt and the best 100 ms."""
@@ -160,13 +184,26 @@ class Books:
         edge = int(np.searchsorted(np.cumsum(table), accepted - accepted // 100))
         return int(tally.timeline.table()[edge + 1 :, 1].sum())
 
-    def measured(self, outcomes: Outcomes, duplicates: int, retries: int, late: int, go_skew_ns: int | None) -> Measured:
-        """Return what criteria are judged by."""
+    def measured(
+        self,
+        outcomes: Outcomes,
+        duplicates: int | None,
+        retries: int,
+        late: int,
+        go_skew_ns: int | None,
+    ) -> Measured:
+        """Return what criteria are judged by.
+
+        ``duplicates`` is None where nobody but the sender was there to count: then neither duplicates nor the lost
+        are told, and a criterion on them cannot pass.
+        """
         rate = self.rate(outcomes.accepted)
-        counts = {
-            name: getattr(outcomes, name) for name in ("accepted", "rejected", "expired", "failed", "unknown", "unsent", "lost")
-        }
-        counts |= {"duplicates": duplicates, "retries": retries, "late_answers": late, "early": self.total.counters["early"]}
+        names = ["accepted", "rejected", "expired", "failed", "unknown", "unsent"]
+        counts = {"retries": retries, "late_answers": late, "early": self.total.counters["early"]}
+        if duplicates is not None:
+            names.append("lost")
+            counts["duplicates"] = duplicates
+        counts |= {name: getattr(outcomes, name) for name in names}
         return Measured(
             audience=self._ledger.size,
             counts=counts,

@@ -94,7 +94,7 @@ def close_books(
         judge=cast("Judge", judge),
         audience=ledger.size,
         outcomes=outcomes,
-        duplicates=duplicates,
+        duplicates=duplicates or 0,
         retries=retries,
         early=books.total.counters["early"],
         prefetched=sum(report.prefetched for report in roster.values()),
@@ -128,7 +128,9 @@ def close_books(
     return result, undelivered_ranges(ledger.states, books.reasons, books.reason_names)
 
 
-def _generator(books: Books, scenario: Scenario, roster: Mapping[int, Report], outcomes: Outcomes) -> Generator:
+def _generator(
+    books: Books, scenario: Scenario, roster: Mapping[int, Report], outcomes: Outcomes
+) -> Generator:
     reports = list(roster.values())
     share = max((report.cpu_s / report.wall_s for report in reports if report.wall_s), default=0.0)
     lag = max((report.loop_lag_ms_p99 for report in reports), default=0.0)
@@ -146,7 +148,9 @@ def _generator(books: Books, scenario: Scenario, roster: Mapping[int, Report], o
         reason="; ".join(reasons),
         loop_lag_ms_p99=round(lag, 3),
         cpu_share=round(share, 4),
-        cpu_us_per_notification=round(sum(report.cpu_s for report in reports) * 1e6 / sent, 4) if sent else 0.0,
+        cpu_us_per_notification=round(sum(report.cpu_s for report in reports) * 1e6 / sent, 4)
+        if sent
+        else 0.0,
         peak_rss_mb=round(max((report.peak_rss_mb for report in reports), default=0.0), 1),
     )
 
@@ -162,7 +166,11 @@ def _shortfall(books: Books, scenario: Scenario, sent: int) -> float:
 
 
 def _verdict(
-    judgements: tuple[Judgement, ...], measured: Measured, generator: Generator, scenario: Scenario, interrupted: str
+    judgements: tuple[Judgement, ...],
+    measured: Measured,
+    generator: Generator,
+    scenario: Scenario,
+    interrupted: str,
 ) -> tuple[VerdictName, str]:
     if interrupted:
         told = headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
@@ -199,7 +207,9 @@ def _workers(books: Books, roster: Mapping[int, Report], dead: set[int]) -> list
     return workers
 
 
-def _shards(books: Books, staged: Staged | None, servers: list[str], memory_mb: list[float]) -> list[ShardResult]:
+def _shards(
+    books: Books, staged: Staged | None, servers: list[str], memory_mb: list[float]
+) -> list[ShardResult]:
     if staged is None:
         return []
     return [
@@ -220,14 +230,17 @@ def _shards(books: Books, staged: Staged | None, servers: list[str], memory_mb: 
 def _routes(scenario: Scenario, staged: Staged | None) -> list[RouteResult]:
     people = staged.route_people if staged is not None else (0,) * len(scenario.routes)
     return [
-        RouteResult(route_name(route), route.sink.name, count) for route, count in zip(scenario.routes, people, strict=True)
+        RouteResult(route_name(route), route.sink.name, count)
+        for route, count in zip(scenario.routes, people, strict=True)
     ]
 
 
 def _notes(judge: str, untimed: int, closing: Closing) -> list[str]:
     notes = []
     if judge == "sender":
-        notes.append("nobody but the sender vouches for this: lost and duplicated pushes cannot be seen without a witness")
+        notes.append(
+            "nobody but the sender vouches for this: lost and duplicated pushes cannot be seen without a witness"
+        )
     if judge == "provider":
         notes.append("lost and duplicates are counted by the modelled provider itself")
     if untimed:

@@ -39,7 +39,9 @@ from burst.runs.journal import Journal, utc_text
 from burst.runs.ledger import Ledger, MappedBytes
 from burst.runs.result import Result
 
-GO_LEAD_NS = 30 * NS_PER_MS  # an order crosses in well under a millisecond; this leaves room for a busy machine
+GO_LEAD_NS = (
+    30 * NS_PER_MS
+)  # an order crosses in well under a millisecond; this leaves room for a busy machine
 POLL_S = 0.05
 LEAVE_WITHIN_S = 10.0
 ABORT_WITHIN_S = 0.6
@@ -103,6 +105,7 @@ class Coordinator:
         order = self._order
         self.folder = RunFolder.create(order.reports, order.run)
         self.folder.scenario.write_text(order.text, encoding="utf-8")
+        self.folder.effective.write_bytes(msgspec.json.format(msgspec.json.encode(order.mapping), indent=2))
         self._journal = Journal(self.folder.journal)
         try:
             self._phases = asyncio.ensure_future(self._all_phases())
@@ -202,7 +205,12 @@ class Coordinator:
 
     def _write_control(self) -> None:
         """Let `burst go` on this machine find the run. Passwords stay out: such a run is joined with --redis."""
-        told = {"run": self._order.run, "event": self._order.event, "pid": os.getpid(), "server": redacted(self._urls[0])}
+        told = {
+            "run": self._order.run,
+            "event": self._order.event,
+            "pid": os.getpid(),
+            "server": redacted(self._urls[0]),
+        }
         self.folder.control.write_bytes(msgspec.json.encode(told))
 
     @staticmethod
@@ -242,7 +250,9 @@ class Coordinator:
         armed = sum(report.state == "armed" for report in self._roster.values())
         prefetched = sum(report.prefetched for report in self._roster.values())
         self._closing = replace(self._closing, arm_s=(self._clock.now_ns() - begun_ns) / NS_PER_S)
-        self._journal.write("phase", f"{armed} of {self._workers} worker(s) armed, {prefetched:,} people prefetched")
+        self._journal.write(
+            "phase", f"{armed} of {self._workers} worker(s) armed, {prefetched:,} people prefetched"
+        )
 
     def _divide(self) -> None:
         """Write down how fleet-wide quotas are divided."""
@@ -270,7 +280,8 @@ class Coordinator:
                 if ready >= quorum:
                     return
                 raise NoGoError(
-                    f"NO-GO: {ready} of {self._workers} workers armed, {quorum} needed" + (f"; {dead} died" if dead else ""),
+                    f"NO-GO: {ready} of {self._workers} workers armed, {quorum} needed"
+                    + (f"; {dead} died" if dead else ""),
                     hint=self._last_words(),
                 )
             if ready >= quorum and dead and ready + dead >= self._workers:
@@ -311,7 +322,11 @@ class Coordinator:
         )
         go_at = datetime.fromtimestamp((time.time_ns() + go_ns - self._clock.now_ns()) / 1e9, UTC)
         self._closing = replace(
-            self._closing, go_ns=go_ns, go_at=utc_text(go_at), pressed_by=press.by, clock_uncertainty_ns=offset.uncertainty_ns
+            self._closing,
+            go_ns=go_ns,
+            go_at=utc_text(go_at),
+            pressed_by=press.by,
+            clock_uncertainty_ns=offset.uncertainty_ns,
         )
         self._journal.write("go", f"GO pressed by {press.by}", t_s=0.0, by=press.by, go_at=utc_text(go_at))
 
@@ -347,7 +362,9 @@ class Coordinator:
         assert self._launcher is not None
         dead = len(self._launcher.dead())
         if self._workers - dead < max(1, -int(-self._workers * self._scenario.arm.quorum // 1)):
-            raise NoGoError(f"NO-GO: {dead} of {self._workers} workers died before GO", hint=self._last_words())
+            raise NoGoError(
+                f"NO-GO: {dead} of {self._workers} workers died before GO", hint=self._last_words()
+            )
 
     # -- drain -----------------------------------------------------------------------------------------------------
 
@@ -370,7 +387,9 @@ class Coordinator:
     async def _done(self) -> tuple[int, int, int]:
         totals = [0, 0, 0]
         for number, link in enumerate(self._links):
-            answer = await link.call("HMGET", ShardKeys(self._order.run, number).done, "batches", "people", "accepted")
+            answer = await link.call(
+                "HMGET", ShardKeys(self._order.run, number).done, "batches", "people", "accepted"
+            )
             totals = [total + int(value or 0) for total, value in zip(totals, answer, strict=True)]
         return totals[0], totals[1], totals[2]
 
@@ -382,8 +401,12 @@ class Coordinator:
             self._dead.add(index)
             report = self._roster.get(index)
             after_s = (self._clock.now_ns() - self._closing.go_ns) / NS_PER_S
-            self._journal.write("worker", f"worker {index} died (status {dead[index]})", t_s=after_s, worker=index)
-            self._progress.note(f"worker {index} died (status {dead[index]}); the others take over its batches")
+            self._journal.write(
+                "worker", f"worker {index} died (status {dead[index]})", t_s=after_s, worker=index
+            )
+            self._progress.note(
+                f"worker {index} died (status {dead[index]}); the others take over its batches"
+            )
             if report is not None and report.consumer:
                 for number, link in enumerate(self._links):
                     await link.call("DEL", ShardKeys(self._order.run, number).lease(report.consumer))
@@ -422,7 +445,9 @@ class Coordinator:
         if self._launcher is not None and self._interrupted:
             self._launcher.kill()
         if self._ledger is None:
-            self._open_ledger(self._staging.people if self._staging is not None else self._audience.size_hint or 0)
+            self._open_ledger(
+                self._staging.people if self._staging is not None else self._audience.size_hint or 0
+            )
         assert self._ledger is not None
         criteria = [parse_criterion(text) for text in self._scenario.criteria]
         deadlines = tuple(sorted({*deadlines_ns(criteria), self._scenario.deadline_ns}))

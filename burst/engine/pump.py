@@ -103,11 +103,15 @@ class Pump:
             batch = arrived.batch
             route = self._router.route_of(batch.number, batch.platform, batch.tenant, batch.lane)
             if route is None:
-                raise QueueError(f"batch {batch.number} matches no route", hint="was it staged under another scenario?")
+                raise QueueError(
+                    f"batch {batch.number} matches no route", hint="was it staged under another scenario?"
+                )
             slot, tickets = self._slots.take(batch.first_index, batch.count)
             indexes = np.arange(batch.first_index, batch.end_index, dtype=np.int64)
             prepared = self._sinks[route].prepare(batch, tickets, indexes)
-            held = HeldBatch(slot, shard, arrived.lane, arrived.entry_id, batch, route, prepared, arrived.taken_over)
+            held = HeldBatch(
+                slot, shard, arrived.lane, arrived.entry_id, batch, route, prepared, arrived.taken_over
+            )
             self._slots.held[slot] = held
             self.people += batch.count
             self.batches_in += 1
@@ -161,7 +165,9 @@ class Pump:
         now_ns = self._clock.now_ns()
         soonest = min([self._waiting.next_ns(), *(sink.next_answer_ns() for sink in self._sinks)])
         if self._fresh and self._settings.pace.rate_per_s is not None:
-            due = self.go_ns + self._settings.pace.due_offset_ns(self._fresh[0].batch.first_index + self._fresh[0].cursor)
+            due = self.go_ns + self._settings.pace.due_offset_ns(
+                self._fresh[0].batch.first_index + self._fresh[0].cursor
+            )
             soonest = min(soonest, due)
         if any(folder.waiting for folder in self._folders.values()):
             soonest = min(soonest, self._settled_at_ns + SETTLE_EVERY_NS)
@@ -299,7 +305,9 @@ class Pump:
             self._postpone(rows[again], indexes[again], answered_ns, None if after is None else after[again])
         self._conclude(slots[~again])
 
-    def _postpone(self, rows: Int64Column, indexes: Int64Column, now_ns: int, after: Int64Column | None) -> None:
+    def _postpone(
+        self, rows: Int64Column, indexes: Int64Column, now_ns: int, after: Int64Column | None
+    ) -> None:
         """Let refused notifications wait for their next attempt; what would be too late then expires now."""
         waits = self._backoff.waits_ns(self._ledger.attempts[indexes], self._rng.random(rows.size), after)
         self._ledger.states[indexes] = State.REFUSED
@@ -316,7 +324,9 @@ class Pump:
 
     def _tickets_of(self, rows: Int64Column) -> Int64Column:
         slots = rows >> self._slots.shift
-        tickets: Int64Column = (self._slots.generation[slots] << (self._slots._slot_bits + self._slots.shift)) | rows  # noqa: SLF001
+        tickets: Int64Column = (
+            self._slots.generation[slots] << (self._slots._slot_bits + self._slots.shift)
+        ) | rows  # noqa: SLF001
         return tickets
 
     def _conclude(self, slots: Int64Column) -> None:
@@ -400,13 +410,20 @@ class Pump:
     def _fold(self, folder: Folder) -> Settlement:
         settings = self._settings
         return folder.fold(
-            settings.worker, self._consumer, self.reason_names, self.go_ns, settings.pace, shared=settings.shared_ledger
+            settings.worker,
+            self._consumer,
+            self.reason_names,
+            self.go_ns,
+            settings.pace,
+            shared=settings.shared_ledger,
         )
 
     def _close(self, slot: int) -> None:
         held = self._slots.held[slot]
         assert held is not None
-        self._folders[held.shard].add(held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0])
+        self._folders[held.shard].add(
+            held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0]
+        )
         self._slots.release(slot)
         self.people -= held.batch.count
 
@@ -437,7 +454,11 @@ class Pump:
         for held in self._slots.batches():
             states = self._ledger.states[held.batch.first_index : held.batch.end_index]
             reasons = self._slots.reasons[self._slots.rows_of(held)]
-            for state, outcome in ((State.SENT, State.UNKNOWN), (State.REFUSED, State.FAILED), (State.UNSENT, State.UNSENT)):
+            for state, outcome in (
+                (State.SENT, State.UNKNOWN),
+                (State.REFUSED, State.FAILED),
+                (State.UNSENT, State.UNSENT),
+            ):
                 mask = states == state
                 states[mask] = outcome
                 reasons[mask] = _ABORTED
@@ -452,5 +473,3 @@ class Pump:
     def idle(self) -> bool:
         """Whether nothing is held and nothing waits to be settled."""
         return not self.people and not any(folder.waiting for folder in self._folders.values())
-
-

@@ -81,7 +81,7 @@ class Slots:
         self.generation[slot] = (self.generation[slot] + 1) & ((1 << _GENERATION_BITS) - 1)
         self._free.append(slot)
 
-    def locate(self, tickets: Int64Column) -> tuple[Int64Column, Int64Column, np.ndarray | None]:  # type: ignore[type-arg]
+    def locate(self, tickets: Int64Column) -> tuple[Int64Column, Int64Column, np.ndarray | None]:
         """Return (rows, slots, mask): ``mask`` tells which tickets are still valid, None when all are."""
         rows = tickets & self._row_mask
         slots = rows >> self.shift

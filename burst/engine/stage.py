@@ -34,7 +34,9 @@ class Staged:
 class Staging:
     """Puts an audience on its shards. ``people`` grows while it runs, for whoever interrupts it."""
 
-    def __init__(self, scenario: Scenario, run: str, urls: list[str], file: str, *, stage_epoch: int = 1) -> None:
+    def __init__(
+        self, scenario: Scenario, run: str, urls: list[str], file: str, *, stage_epoch: int = 1
+    ) -> None:
         self._scenario = scenario
         self._run = run
         self._urls = urls
@@ -104,7 +106,8 @@ class Staging:
                     self._file,
                     0,
                     0,
-                    f"{count:,} people match no route: platform {platform}, lane {lane}" + (f", tenant {tenant}" if tenant else ""),
+                    f"{count:,} people match no route: platform {platform}, lane {lane}"
+                    + (f", tenant {tenant}" if tenant else ""),
                     f"the routes are: {routes}; end with a route that matches everybody",
                 )
                 for (platform, tenant, lane), count in self._unrouted.items()

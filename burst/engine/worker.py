@@ -41,7 +41,12 @@ class Worker:
     """One worker process's life. ``build_sink`` turns a route's sink into the thing itself."""
 
     def __init__(
-        self, spec: RunSpec, scenario: Scenario, index: int, control: Control, build_sink: Callable[[SinkChoice], Sink]
+        self,
+        spec: RunSpec,
+        scenario: Scenario,
+        index: int,
+        control: Control,
+        build_sink: Callable[[SinkChoice], Sink],
     ) -> None:
         self.spec = spec
         self.scenario = scenario
@@ -63,7 +68,9 @@ class Worker:
         self._prefetched = 0
         self._release_ns = 0
         self._go_cpu = self._go_wall = 0
-        self._last_cpu = self._last_wall = 0  # at the last settlement: idling for the order to finish is not work
+        self._last_cpu = self._last_wall = (
+            0  # at the last settlement: idling for the order to finish is not work
+        )
         self._orders = control
 
     def listen_on(self, orders: Control) -> None:
@@ -94,7 +101,11 @@ class Worker:
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         spec = self.spec
         self._offset = await measure_offset(self.control.link)
-        folder = None if self._local else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="burst-worker-")))
+        folder = (
+            None
+            if self._local
+            else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="burst-worker-")))
+        )
         if folder is None:
             self.ledger = Ledger(Path(spec.ledger), spec.audience)
         else:
@@ -116,7 +127,14 @@ class Worker:
             stack.push_async_callback(sink.close)
             await sink.open(
                 SinkContext(
-                    spec.run, spec.event, spec.audience, self.scenario.seed, self.index, spec.workers, self.clock, received
+                    spec.run,
+                    spec.event,
+                    spec.audience,
+                    self.scenario.seed,
+                    self.index,
+                    spec.workers,
+                    self.clock,
+                    received,
                 )
             )
         await self._join(stack)
@@ -203,7 +221,9 @@ class Worker:
                 self._obey(order)
             silent = 0 if await self._orders.coordinator_alive() else silent + 1
             if silent >= 3:
-                raise QueueError("the coordinator is gone", hint="what was settled is kept; nothing more is sent")
+                raise QueueError(
+                    "the coordinator is gone", hint="what was settled is kept; nothing more is sent"
+                )
 
     def _obey(self, order: Order) -> None:
         if order.order == "go" and not self._go.done():
@@ -239,7 +259,11 @@ class Worker:
     async def _nap(self, until_ns: int) -> None:
         """Sleep until a time, or until something arrives."""
         self._changed.clear()
-        wait_s = min(max(until_ns - self.clock.now_ns(), 0), NS_PER_S // 4) / NS_PER_S if until_ns < NEVER_NS else 0.25
+        wait_s = (
+            min(max(until_ns - self.clock.now_ns(), 0), NS_PER_S // 4) / NS_PER_S
+            if until_ns < NEVER_NS
+            else 0.25
+        )
         handle = asyncio.get_running_loop().call_later(wait_s, self._changed.set)
         await self._changed.wait()
         handle.cancel()
@@ -385,5 +409,3 @@ async def run_worker(
     finally:
         await control.close()
         await orders.close()
-
-

@@ -35,5 +35,7 @@ class Backoff:
         """
         doublings = np.minimum(attempts_made.astype(np.int64) - 1, 40)
         ceiling = np.minimum(self.base_ns * np.exp2(doublings.astype(np.float64)), self.cap_ns)
-        waits = (chance * ceiling).astype(np.int64)
-        return waits if retry_after_ns is None else waits + retry_after_ns
+        waits: Int64Column = (chance * ceiling).astype(np.int64)
+        if retry_after_ns is not None:
+            waits += retry_after_ns
+        return waits

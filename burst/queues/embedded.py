@@ -42,7 +42,14 @@ class EmbeddedShards:
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._keeper = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "burst.queues.keeper", str(self.folder), str(self._count), str(self._memory), self.server),
+            *(
+                "-m",
+                "burst.queues.keeper",
+                str(self.folder),
+                str(self._count),
+                str(self._memory),
+                self.server,
+            ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -99,7 +106,9 @@ def _folders() -> list[Path]:
 
 def sweep() -> list[Path]:
     """Remove the folders of keepers that were killed; return them. A folder without a keeper may be just starting."""
-    dead = [folder for folder in _folders() if (folder / "keeper.json").exists() and _keeper_of(folder) is None]
+    dead = [
+        folder for folder in _folders() if (folder / "keeper.json").exists() and _keeper_of(folder) is None
+    ]
     for folder in dead:
         shutil.rmtree(folder, ignore_errors=True)
     return dead

@@ -25,7 +25,9 @@ def run_digest(run: str) -> bytes:
     return hashlib.blake2b(run.encode(), digest_size=8).digest()
 
 
-def encode_entry(batch: Batch, run: bytes, due_offset_ns: int = 0, expire_offset_ns: int = -1) -> list[bytes | memoryview]:
+def encode_entry(
+    batch: Batch, run: bytes, due_offset_ns: int = 0, expire_offset_ns: int = -1
+) -> list[bytes | memoryview]:
     """Return the entry as parts to be joined: header and texts, then offsets if any, then tokens."""
     tenant, lane = batch.tenant.encode(), batch.lane.encode()
     header = _HEADER.pack(
@@ -50,7 +52,9 @@ def encode_entry(batch: Batch, run: bytes, due_offset_ns: int = 0, expire_offset
 def decode_entry(number: int, entry: bytes, run: bytes) -> Batch:
     """Read an entry back. Raises QueueError when it is not one of this run's, or of another version."""
     try:
-        version, platform, encoding, width, lengths, count, owner, first, _due, _expire = _HEADER.unpack_from(entry)
+        version, platform, encoding, width, lengths, count, owner, first, _due, _expire = _HEADER.unpack_from(
+            entry
+        )
         if version != VERSION or owner != run:
             raise QueueError(
                 f"queue entry {number} is of version {version}, run {owner.hex()}",

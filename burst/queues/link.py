@@ -33,7 +33,8 @@ def check_url(url: str) -> str:
     """Return the URL if burst can connect to such a one. Raises UsageError otherwise."""
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
         raise UsageError(
-            f"{redacted(url)!r} is not a Redis URL", hint="write redis://host:6379/0, rediss://host:6380 or unix:///path"
+            f"{redacted(url)!r} is not a Redis URL",
+            hint="write redis://host:6379/0, rediss://host:6380 or unix:///path",
         )
     try:
         parse_url(url)
@@ -64,7 +65,7 @@ class Link:
         """Connect and authenticate within 2 s. Raises QueueError saying what to do."""
         try:
             async with asyncio.timeout(CONNECT_WITHIN_S + 0.5):
-                await self._connection.connect()
+                await self._connection.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             raise self._explain(error) from None
         return self
@@ -78,7 +79,9 @@ class Link:
                 f"Redis at {self.server} is out of memory (maxmemory)",
                 hint="raise its maxmemory (or `queue.memory`), add shards, or send to fewer people",
             )
-        if isinstance(error, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS", "Authentication", "NOPERM")):
+        if isinstance(error, AuthenticationError) or text.startswith(
+            ("NOAUTH", "WRONGPASS", "Authentication", "NOPERM")
+        ):
             return QueueError(
                 f"Redis at {self.server} refuses us: {text}",
                 hint="put user and password into the URL: redis://user:password@host:6379 (they are never logged)",
@@ -116,7 +119,9 @@ class Link:
     async def send_many(self, commands: Iterable[Sequence[Any]]) -> None:
         """Write many commands in one go; each is answered by a ``receive``."""
         try:
-            await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+            await self._connection.send_packed_command(
+                self._connection.pack_commands(commands), check_health=False
+            )
         except (RedisError, OSError) as error:
             raise self._explain(error) from None
 
@@ -150,7 +155,12 @@ async def owner_of(url: str, key: str) -> str:
                 host = master[0].decode() or urlsplit(url).hostname
                 parts = urlsplit(url)
                 user = parts.netloc.rpartition("@")[0]
-                return parts._replace(netloc=f"{user}@{host}:{master[1]}" if user else f"{host}:{master[1]}").geturl()
+                return parts._replace(
+                    netloc=f"{user}@{host}:{master[1]}" if user else f"{host}:{master[1]}"
+                ).geturl()
     finally:
         await link.close()
-    raise QueueError(f"Redis Cluster at {redacted(url)} serves no slot {slot}", hint="is the cluster complete? CLUSTER INFO")
+    raise QueueError(
+        f"Redis Cluster at {redacted(url)} serves no slot {slot}",
+        hint="is the cluster complete? CLUSTER INFO",
+    )

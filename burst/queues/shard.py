@@ -76,7 +76,9 @@ class Stager:
             self._lanes[batch.lane] = 0
         self._lanes[batch.lane] += 1
         entry = b"".join(encode_entry(batch, self._run, due_offset_ns, expire_offset_ns))
-        self._commands.append(("XADD", self._keys.lane(batch.lane), f"{self._epoch}-{batch.number}", "b", entry))
+        self._commands.append(
+            ("XADD", self._keys.lane(batch.lane), f"{self._epoch}-{batch.number}", "b", entry)
+        )
         self._bytes += len(entry)
         self.batches += 1
         self.people += batch.count
@@ -196,7 +198,12 @@ class Shard:
         for lane in self.lanes:
             ids = settlement.ids.get(lane, [])
             arguments += [len(ids), *ids]
-        keys = [self.keys.lease(lease.consumer), self.keys.settled, self.keys.done, *map(self.keys.lane, self.lanes)]
+        keys = [
+            self.keys.lease(lease.consumer),
+            self.keys.settled,
+            self.keys.done,
+            *map(self.keys.lane, self.lanes),
+        ]
         async with self._side_lock:
             await self._side.run(SETTLE, keys, arguments)
 
@@ -214,7 +221,9 @@ class Shard:
                         [self.keys.lease(consumer), self.keys.lease(lease.consumer), stream],
                         [GROUP, consumer, lease.consumer, lease.epoch, at_most - len(taken)],
                     )
-                    taken += [self._held(lane, entry, fields, taken_over=True) for entry, fields in entries or ()]
+                    taken += [
+                        self._held(lane, entry, fields, taken_over=True) for entry, fields in entries or ()
+                    ]
         return taken
 
     async def _others(self, stream: str, lease: Lease) -> list[str]:

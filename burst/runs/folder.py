@@ -28,13 +28,20 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
         except OSError as error:
-            raise UsageError(f"cannot make run folder {path}: {error.strerror}", hint="choose another with --reports") from None
+            raise UsageError(
+                f"cannot make run folder {path}: {error.strerror}", hint="choose another with --reports"
+            ) from None
         return cls(path)
 
     @property
     def scenario(self) -> Path:
         """The scenario as it was run."""
         return self.path / "scenario.yaml"
+
+    @property
+    def effective(self) -> Path:
+        """The scenario with everything that stood above it merged in, as JSON; an audience file by its full path."""
+        return self.path / "scenario.json"
 
     @property
     def journal(self) -> Path:

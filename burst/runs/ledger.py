@@ -1,11 +1,12 @@
 """The ledger: a state byte and an attempts byte for each person, in a memory-mapped file.
 
-``ledger.bin`` is N state bytes followed by N attempts bytes (attempts stop at 255). It survives ``kill -9`` of
-every writer, is the checkpoint inside a batch, and is what outcomes are counted from.
+``ledger.bin`` is N state bytes followed by N attempts bytes (attempts stop at 255). It survives ``kill -9``
+of every writer, is the checkpoint inside a batch, and is what outcomes are counted from.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from pathlib import Path
 
@@ -26,19 +27,21 @@ class MappedBytes:
                 if create:
                     file.truncate(max(size, 1))
                 elif path.stat().st_size < size:
-                    raise BurstError(f"{path} holds {path.stat().st_size:,} bytes where {size:,} are expected")
+                    raise BurstError(
+                        f"{path} holds {path.stat().st_size:,} bytes where {size:,} are expected"
+                    )
                 self._map = mmap.mmap(file.fileno(), max(size, 1))
         except OSError as error:
-            raise BurstError(f"{path}: {error.strerror}", hint="is there room, and may this user write there?") from error
+            raise BurstError(
+                f"{path}: {error.strerror}", hint="is there room, and may this user write there?"
+            ) from error
         self.column: UInt8Column = np.frombuffer(self._map, dtype=np.uint8, count=size)
 
     def close(self) -> None:
         """Let go of the mapping; columns that others still hold keep it alive."""
         self.column = np.empty(0, dtype=np.uint8)
-        try:
+        with contextlib.suppress(BufferError):  # a column made from it is still held, and keeps it
             self._map.close()
-        except BufferError:
-            pass  # a column made from it is still held: the mapping goes with the last of them
 
 
 class Ledger:
@@ -63,7 +66,7 @@ class Ledger:
         np.add(attempts, 1, out=attempts, where=attempts < 255)
 
     def counts(self) -> dict[str, int]:
-        """Count every outcome; what is still on the way counts as what it is: sent = unknown, refused = failed."""
+        """Count every outcome; of what is on the way, sent counts as unknown, refused as failed."""
         by_state = np.bincount(self.states, minlength=len(State)) if self.size else np.zeros(len(State), int)
         counts = {name: int(by_state[state]) for name, state in OUTCOMES}
         counts["unknown"] += int(by_state[State.SENT])

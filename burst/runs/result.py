@@ -12,11 +12,7 @@ VerdictName = Literal["pass", "fail", "inconclusive", "aborted"]
 Judge = Literal["witness", "provider", "sender", "entrance"]
 
 
-class _Frozen(msgspec.Struct, frozen=True):
-    """A value of the result."""
-
-
-class Outcomes(_Frozen):
+class Outcomes(msgspec.Struct, frozen=True):
     """What became of each person; the sum is the audience, always."""
 
     accepted: int = 0
@@ -32,7 +28,7 @@ class Outcomes(_Frozen):
         return sum(msgspec.structs.astuple(self))
 
 
-class Completion(_Frozen):
+class Completion(msgspec.Struct, frozen=True):
     """Seconds from GO until that share of the audience was accepted; None when it never was."""
 
     p50: float | None = None
@@ -43,7 +39,7 @@ class Completion(_Frozen):
     all: float | None = None
 
 
-class Percentiles(_Frozen):
+class Percentiles(msgspec.Struct, frozen=True):
     """Latency of the accepted, in milliseconds; None when nothing was timed."""
 
     p50: float | None = None
@@ -53,7 +49,7 @@ class Percentiles(_Frozen):
     max: float | None = None
 
 
-class Latency(_Frozen):
+class Latency(msgspec.Struct, frozen=True):
     """The three intervals: due to answered, due to first sent, last sent to answered."""
 
     end_to_end: Percentiles = Percentiles()
@@ -61,14 +57,14 @@ class Latency(_Frozen):
     service: Percentiles = Percentiles()
 
 
-class Rate(_Frozen):
+class Rate(msgspec.Struct, frozen=True):
     """Accepted a second: mean from GO to the last receipt, and the best 100 ms."""
 
     mean: float = 0.0
     peak: float = 0.0
 
 
-class CriterionResult(_Frozen):
+class CriterionResult(msgspec.Struct, frozen=True):
     """One criterion: what was measured beside its limit, in the criterion's own unit."""
 
     name: str
@@ -77,7 +73,7 @@ class CriterionResult(_Frozen):
     limit: float | int | str | None
 
 
-class Generator(_Frozen):
+class Generator(msgspec.Struct, frozen=True):
     """Whether burst itself was the limit, and what it cost."""
 
     limited: bool = False
@@ -88,7 +84,7 @@ class Generator(_Frozen):
     peak_rss_mb: float = 0.0
 
 
-class WorkerResult(_Frozen):
+class WorkerResult(msgspec.Struct, frozen=True):
     """One worker's part in the run. ``last_percent`` counts its receipts among the run's last 1 %."""
 
     worker: int
@@ -107,7 +103,7 @@ class WorkerResult(_Frozen):
     clock_uncertainty_ms: float = 0.0
 
 
-class ShardResult(_Frozen):
+class ShardResult(msgspec.Struct, frozen=True):
     """One shard's part in the run."""
 
     shard: int
@@ -120,7 +116,7 @@ class ShardResult(_Frozen):
     memory_mb: float = 0.0
 
 
-class RouteResult(_Frozen):
+class RouteResult(msgspec.Struct, frozen=True):
     """One route's part in the run."""
 
     route: str
@@ -129,14 +125,14 @@ class RouteResult(_Frozen):
     accepted: int = 0
 
 
-class Within(_Frozen):
+class Within(msgspec.Struct, frozen=True):
     """How many were accepted within that long after GO: counted one by one, not read off a histogram."""
 
     deadline_s: float
     accepted: int
 
 
-class Reason(_Frozen):
+class Reason(msgspec.Struct, frozen=True):
     """How often a provider gave a reason, by outcome."""
 
     outcome: str
@@ -144,7 +140,7 @@ class Reason(_Frozen):
     count: int
 
 
-class Result(_Frozen, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a reader needs to judge a run."""
 
     schema_version: int = SCHEMA_VERSION
@@ -181,7 +177,9 @@ class Result(_Frozen, frozen=True, kw_only=True):
     duration_s: float | None = None  # GO to the last receipt
     untimed: int = 0  # accepted, but the stamps died with a worker; counted, not timed
     late_answers: int = 0
-    possible_duplicates: int = 0  # sent again after an answer that never came: an upper bound where nobody can count
+    possible_duplicates: int = (
+        0  # sent again after an answer that never came: an upper bound where nobody can count
+    )
     set_aside: int = 0
     within: list[Within] = []
     workers: list[WorkerResult] = []

@@ -26,13 +26,15 @@ _ANSWER_OF = np.array(
 
 
 def latency_table_ns(settings: LatencySettings) -> Int64Column:
-    """Return the quantile function at 65,536 evenly spaced shares: drawing from it draws from the distribution."""
+    """Return the quantile function at 65,536 evenly spaced shares: to draw from it is to draw a latency."""
     shares = (np.arange(_POINTS) + 0.5) / _POINTS
     if settings.percentiles is not None:
         knots, durations = zip(*settings.percentiles, strict=True)
         return np.exp(np.interp(shares, knots, np.log(durations))).astype(np.int64)
     if settings.empirical is not None:
-        uppers, counts = (np.array(column, dtype=np.float64) for column in zip(*settings.empirical, strict=True))
+        uppers, counts = (
+            np.array(column, dtype=np.float64) for column in zip(*settings.empirical, strict=True)
+        )
         cumulative = np.concatenate(([0.0], np.cumsum(counts))) / counts.sum()
         # Within a bin every latency is as likely as another.
         return np.interp(shares, cumulative, np.concatenate(([0.0], uppers))).astype(np.int64)
@@ -41,7 +43,8 @@ def latency_table_ns(settings: LatencySettings) -> Int64Column:
     normal = NormalDist()
     sigma = np.log(settings.p99_ns / settings.p50_ns) / normal.inv_cdf(0.99)
     half = np.array([normal.inv_cdf(share) for share in shares[: _POINTS // 2].tolist()])
-    return (settings.p50_ns * np.exp(sigma * np.concatenate((half, -half[::-1])))).astype(np.int64)
+    table: Int64Column = (settings.p50_ns * np.exp(sigma * np.concatenate((half, -half[::-1])))).astype(np.int64)
+    return table
 
 
 class Modelled:
@@ -57,7 +60,9 @@ class Modelled:
         self._arriving_count = 0
         self._bucket: TokenBucket | None = None
         self._outage = (NEVER_NS, NEVER_NS)
-        self._plain = not (settings.rejected or settings.transient or settings.silent or settings.outage or settings.quota)
+        self._plain = not (
+            settings.rejected or settings.transient or settings.silent or settings.outage or settings.quota
+        )
 
     def division(self, workers: int) -> str | None:
         """Say how a fleet-wide quota is divided among the workers, for the journal."""
@@ -76,7 +81,9 @@ class Modelled:
         self._rng = np.random.Generator(np.random.SFC64([context.seed, context.worker]))
         quota = self._settings.quota
         if quota is not None:
-            self._bucket = TokenBucket(quota.rate_per_s / context.workers, max(1, quota.burst // context.workers))
+            self._bucket = TokenBucket(
+                quota.rate_per_s / context.workers, max(1, quota.burst // context.workers)
+            )
 
     def released(self, go_ns: int) -> None:
         """Set the outage's dates."""
@@ -137,7 +144,7 @@ class Modelled:
         else:
             received[indexes] += 1
 
-    def _judge(self, indexes: Int64Column, sent_ns: Int64Column) -> tuple[Int64Column, np.ndarray]:  # type: ignore[type-arg]
+    def _judge(self, indexes: Int64Column, sent_ns: Int64Column) -> tuple[Int64Column, np.ndarray]:
         """Decide what becomes of each: return verdicts (int64) and whether an answer ever comes (bool)."""
         settings, size = self._settings, indexes.size
         verdicts = np.zeros(size, dtype=np.int64)

@@ -14,7 +14,8 @@ async def clean_up(redis: tuple[str, ...], *, dry_run: bool) -> list[str]:
         for run, keys in (await leftover_runs(check_url(url))).items():
             if not dry_run:
                 await remove_keys(url, keys)
-            lines.append(f"{'would remove' if dry_run else 'removed'} {len(keys)} keys of run {run} from {redacted(url)}")
+            verb = "would remove" if dry_run else "removed"
+            lines.append(f"{verb} {len(keys)} keys of run {run} from {redacted(url)}")
     if not dry_run:
         lines += [f"removed {folder}" for folder in sweep()]
         lines += [f"stopped the servers in {folder}" for folder in stop_outliving()]

@@ -9,6 +9,7 @@ from burst.engine.coordinator import Coordinator, RunOrder
 from burst.engine.go import GoWhen
 from burst.engine.progress import Progress
 from burst.engine.worker import run_worker
+from burst.model.scenario import FileAudience
 from burst.queues.link import check_url
 from burst.runs.folder import new_run_name
 from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping
@@ -28,8 +29,12 @@ def make_coordinator(
     for url in (*redis, *loaded.scenario.queue.redis):
         check_url(url)
     run = new_run_name(loaded.scenario.name)
+    mapping = dict(loaded.mapping)
+    if isinstance(loaded.scenario.audience, FileAudience):
+        # From anywhere, and later, the run folder must find the same file.
+        mapping["audience"] = mapping["audience"] | {"file": str(loaded.base / loaded.scenario.audience.file)}
     order = RunOrder(
-        loaded.scenario, loaded.mapping, loaded.text, str(loaded.path), run, event or run, reports, redis
+        loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis
     )
     return Coordinator(order, open_audience(loaded.scenario.audience, loaded.base), go, progress, build_sink)
 

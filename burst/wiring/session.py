@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -45,7 +46,10 @@ def run_command(command: RunCommand) -> int:
     overrides = list(command.overrides)
     loaded = load_scenario(command.scenario, overrides=overrides)
     redis = tuple(url for urls in command.redis for url in urls.split(",") if url)
-    if command.event is not None and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum():
+    if (
+        command.event is not None
+        and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    ):
         raise UsageError(f"--event {command.event!r} is not a name", hint="use letters, digits, . _ -")
     view = LiveView(Console(stderr=True))
     coordinator = make_coordinator(
@@ -89,10 +93,8 @@ async def _enter(view: LiveView) -> None:
         elif not pressed.done():
             pressed.set_result(None)
 
-    try:
+    with contextlib.suppress(OSError, ValueError):  # standard input is a file, or closed
         loop.add_reader(0, read)
-    except (OSError, ValueError):
-        pass  # standard input is a file or closed
     try:
         await pressed
     finally:

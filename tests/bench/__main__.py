@@ -1,0 +1,13 @@
+"""``make bench``: every figure beside its peer, from one run on one machine. Prints, never asserts."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.bench import fanout, recording, scale, staging, startup
+
+BENCHES = {"recording": recording, "fanout": fanout, "staging": staging, "scale": scale, "startup": startup}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHES:
+        BENCHES[name].main()
