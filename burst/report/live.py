@@ -1,4 +1,4 @@
-"""The run as it goes, on standard error: a bar where there is a terminal, a line a phase where there is none."""
+"""The run as it goes, on standard error: a bar on a terminal, a line a phase elsewhere."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Reads a run folder, and that alone, and tells it: terminal summary, one-file HTML report, comparison."""
