@@ -88,11 +88,11 @@ class Heat:
         levels -= 1023 << 3
         np.minimum(levels, HEAT_LEVELS - 1, out=levels)
         first, last = int(columns.min()), int(columns.max())
-        if first == last:
-            self.merge(first, np.bincount(levels, minlength=HEAT_LEVELS))
-            return
-        for column in np.unique(columns).tolist():
-            self.merge(column, np.bincount(levels[columns == column], minlength=HEAT_LEVELS))
+        if first != last:
+            levels += (columns - first) * HEAT_LEVELS
+        counts = np.bincount(levels, minlength=(last - first + 1) * HEAT_LEVELS).reshape(-1, HEAT_LEVELS)
+        for column in np.flatnonzero(counts.any(axis=1)).tolist():
+            self.merge(first + column, counts[column])
 
     def merge(self, column: int, counts: Int64Column) -> None:
         """Add one column's counts (shape (HEAT_LEVELS,))."""
