@@ -9,8 +9,16 @@ import click
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--redis", metavar="URL", envvar="BURST_JOIN", help="The control shard, when its URL needs a password.")
-@click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"), show_default=True, help="Where run folders are.")
+@click.option(
+    "--redis", metavar="URL", envvar="BURST_JOIN", help="The control shard, when its URL needs a password."
+)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Where run folders are.",
+)
 def go(run: str | None, redis: str | None, reports: Path) -> None:
     """Press GO for an armed RUN (its name or its event; the only one under way if left out).
 

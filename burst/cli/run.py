@@ -9,13 +9,38 @@ import click
 
 @click.command()
 @click.argument("scenario")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting above the file, such as workers.count=4.")
-@click.option("--redis", multiple=True, metavar="URL[,URL]", help="Servers that exist already, instead of embedded ones.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting above the file, such as workers.count=4.",
+)
+@click.option(
+    "--redis",
+    multiple=True,
+    metavar="URL[,URL]",
+    help="Servers that exist already, instead of embedded ones.",
+)
 @click.option("--event", help="The event whose one GO this is. Default: the run is an event of its own.")
-@click.option("--go", type=click.Choice(["now", "prompt"]), default="now", show_default=True, help="GO once armed, or when a person presses Enter.")
+@click.option(
+    "--go",
+    type=click.Choice(["now", "prompt"]),
+    default="now",
+    show_default=True,
+    help="GO once armed, or when a person presses Enter.",
+)
 @click.option("--go-at", metavar="WHEN", help="GO at a date (2027-02-14T23:40:00Z) or after a time (+10s).")
-@click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"), show_default=True, help="Where run folders go.")
-@click.option("--json", "as_json", is_flag=True, help="Print result.json on standard output, and nothing else there.")
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Where run folders go.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print result.json on standard output, and nothing else there."
+)
 def run(
     scenario: str,
     overrides: tuple[str, ...],

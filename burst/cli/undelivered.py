@@ -9,8 +9,16 @@ import click
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--outcome", multiple=True, help="Only these outcomes: rejected, expired, failed, unknown, unsent, lost.")
-@click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"), show_default=True, help="Where run folders are.")
+@click.option(
+    "--outcome", multiple=True, help="Only these outcomes: rejected, expired, failed, unknown, unsent, lost."
+)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Where run folders are.",
+)
 def undelivered(run: str | None, outcome: tuple[str, ...], reports: Path) -> None:
     """List who did not get the push of RUN, and why, as CSV: index, platform, token, outcome, reason."""
     import csv

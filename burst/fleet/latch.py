@@ -56,7 +56,9 @@ class Latch:
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError) as error:
-            raise BurstError(f"latch of event {self.event!r} cannot be read: {error}", hint="GO is refused while in doubt") from None
+            raise BurstError(
+                f"latch of event {self.event!r} cannot be read: {error}", hint="GO is refused while in doubt"
+            ) from None
 
     async def pressed(self) -> Press | None:
         """Return the press, if there was one."""
@@ -97,5 +99,12 @@ class Latch:
 
     def _tombstone(self, press: Press) -> None:
         journal = Journal(self._folder / "journal.ndjson")
-        journal.write("go", f"GO pressed by {press.by} for run {press.run}", t_s=0.0, run=press.run, by=press.by, pressed_at=press.at)
+        journal.write(
+            "go",
+            f"GO pressed by {press.by} for run {press.run}",
+            t_s=0.0,
+            run=press.run,
+            by=press.by,
+            pressed_at=press.at,
+        )
         journal.close()

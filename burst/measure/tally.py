@@ -132,7 +132,11 @@ class Tally:
                     histogram.min_us,
                     histogram.max_us,
                 )
-        lines = {kind: (first, counts.astype("<i8").tobytes()) for kind in self.timeline.counts for first, counts in [self.timeline.trimmed(kind)]}
+        lines = {
+            kind: (first, counts.astype("<i8").tobytes())
+            for kind in self.timeline.counts
+            for first, counts in [self.timeline.trimmed(kind)]
+        }
         cells = {column: counts.astype("<i8").tobytes() for column, counts in self.heat.cells.items()}
         return msgspec.msgpack.encode(
             (sparse, lines, cells, list(self.within.items()), dict(self.counters), self.last_receipt_ns)

@@ -95,7 +95,9 @@ class SinkContext:
     worker: int
     workers: int
     clock: Clock
-    received: UInt8Column | None = None  # the modelled provider's own count of what reached it, one byte a person
+    received: UInt8Column | None = (
+        None  # the modelled provider's own count of what reached it, one byte a person
+    )
 
 
 @runtime_checkable

@@ -1,1 +1,1 @@
-"""Pure decisions: pacing, retries, placement, criteria. No clock, no chance, no network."""
+"""Pure decisions: pacing, retry, token bucket, placement, routing, criteria. The caller brings clock and chance."""

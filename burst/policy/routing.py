@@ -36,6 +36,10 @@ class Router:
 def route_name(route: Route) -> str:
     """Return a route as a person would say it: ``ios, lane vip -> apns``."""
     match = route.match
-    words = [match.platform or "", f"tenant {match.tenant}" if match.tenant else "", f"lane {match.lane}" if match.lane else ""]
+    words = [
+        match.platform or "",
+        f"tenant {match.tenant}" if match.tenant else "",
+        f"lane {match.lane}" if match.lane else "",
+    ]
     words.append(f"{match.share:.0%}" if match.share < 1 else "")
     return f"{', '.join(filter(None, words)) or 'everybody'} -> {route.sink.name}"
