@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from burst.audience.people import FilePeople
 from burst.audience.synthetic import SyntheticPeople
 from burst.model.ports import Audience
 from burst.model.scenario import FileAudience, SyntheticAudience
@@ -17,4 +18,4 @@ def open_audience(settings: SyntheticAudience | FileAudience, base: Path) -> Aud
     """
     if isinstance(settings, SyntheticAudience):
         return SyntheticPeople(settings)
-    raise NotImplementedError(f"audiences from files ({base / settings.file}) are being built")
+    return FilePeople(settings, base)

@@ -106,6 +106,12 @@ class SyntheticPeople:
         """Return the number of batches that ``batching`` cuts these people into."""
         return -(-self._ios // batching.ios) + -(-self._android // batching.android)
 
+    def number_of(self, batching: Batching, index: int) -> int:
+        """Return the number of the batch that holds the person with ``index``."""
+        if index < self._ios:
+            return index // batching.ios
+        return -(-self._ios // batching.ios) + (index - self._ios) // batching.android
+
     def batch(self, batching: Batching, number: int) -> Batch:
         """Return batch ``number`` alone, equal to what ``batches`` yields in its place.
 
