@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import IO, cast
 
@@ -51,36 +51,62 @@ def read_csv(path: Path) -> Iterator[Block]:
         delimiter = max(",;\t", key=head.count)
         names = next(csv.reader([head], delimiter=delimiter))
         at = find_columns(str(path), names)
-        rows = csv.reader((line.replace("\0", "\ufffd") for line in file), delimiter=delimiter)
         line = 2
-        while True:
-            block, broken, lines = [], [], []
-            try:
-                taken = list(islice(rows, ROWS))
-            except csv.Error as error:
-                raise AudienceError(
-                    (Mistake(str(path), rows.line_num + 1, 0, f"not CSV: {error}"),)
-                ) from None
-            if not taken:
+        while taken := list(islice(file, ROWS)):
+            block = _plain(taken, line, delimiter, len(names), at)
+            if block is None:
+                # Quotes, or lines of other lengths: from here on the csv module reads, row by row.
+                yield from _careful(chain(taken, file), line, delimiter, len(names), at, path)
                 return
-            plain = rows.line_num + 1 == line + len(taken) - 1
-            if plain and all(len(row) == len(names) for row in taken):
-                block, lines = taken, list(range(line, line + len(taken)))
-                line += len(taken)
-            else:
-                for row in taken:
-                    if len(row) == len(names):
-                        block.append(row)
-                        lines.append(line)
-                    elif row:
-                        broken.append((line, f"{len(row)} fields where the header has {len(names)}"))
-                    line += 1 + sum(cell.count("\n") for cell in row)
-            columns = {name: [row[number] for row in block] for name, number in at.items()}
-            yield Block(
-                lines,
-                columns["token"],
-                columns["platform"],
-                columns.get("tenant"),
-                columns.get("lane"),
-                broken,
-            )
+            line += len(taken)
+            yield block
+
+
+def _plain(lines: list[str], first: int, delimiter: str, width: int, at: dict[str, int]) -> Block | None:
+    """Return a block of lines without quotes and all of one width, split in one go; None where they are not."""
+    text = "".join(lines)
+    if '"' in text or "\0" in text or set(map(str.count, lines, repeat(delimiter))) != {width - 1}:
+        return None
+    cells = (
+        text.removesuffix("\n")
+        .replace("\r\n", "\n")
+        .removesuffix("\r")
+        .replace("\n", delimiter)
+        .split(delimiter)
+    )
+    if len(cells) != width * len(lines):
+        return None
+    columns = {name: cells[number::width] for name, number in at.items()}
+    return Block(
+        range(first, first + len(lines)),
+        columns["token"],
+        columns["platform"],
+        columns.get("tenant"),
+        columns.get("lane"),
+    )
+
+
+def _careful(
+    text: Iterable[str], line: int, delimiter: str, width: int, at: dict[str, int], path: Path
+) -> Iterator[Block]:
+    """Yield blocks as the csv module reads them; a row of another width is broken, an empty line is nothing."""
+    rows = csv.reader((part.replace("\0", "\ufffd") for part in text), delimiter=delimiter)
+    while True:
+        try:
+            taken = list(islice(rows, ROWS))
+        except csv.Error as error:
+            raise AudienceError((Mistake(str(path), line, 0, f"not CSV from here on: {error}"),)) from None
+        if not taken:
+            return
+        block, lines, broken = [], [], []
+        for row in taken:
+            if len(row) == width:
+                block.append(row)
+                lines.append(line)
+            elif row:
+                broken.append((line, f"{len(row)} fields where the header has {width}"))
+            line += 1 + sum(cell.count("\n") for cell in row)
+        columns = {name: [row[number] for row in block] for name, number in at.items()}
+        yield Block(
+            lines, columns["token"], columns["platform"], columns.get("tenant"), columns.get("lane"), broken
+        )

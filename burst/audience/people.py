@@ -152,14 +152,16 @@ class FilePeople:
         tokens = [token.strip() for token in block.tokens]
         keys = self._keys(block)
         groups: dict[Key, tuple[list[int], list[str]]] = {}
-        for key in dict.fromkeys(keys):
-            if key is not None and len(groups) < 4 and block.tenants is None and block.lanes is None:
+        if block.tenants is None and block.lanes is None:
+            for key in dict.fromkeys(keys):
+                if key is None:
+                    continue
                 lines = [line for line, other in zip(block.lines, keys, strict=True) if other is key]
                 groups[key] = (
                     lines,
                     [token for token, other in zip(tokens, keys, strict=True) if other is key],
                 )
-        if not groups:
+        else:
             for line, token, key in zip(block.lines, tokens, keys, strict=True):
                 if key is not None:
                     held = groups.setdefault(key, ([], []))
@@ -174,12 +176,14 @@ class FilePeople:
         for name in set(block.platforms) - self._platforms.keys():
             known = name.strip().lower()
             self._platforms[name] = Platform[known.upper()] if known in Platform.names() else None
-        made: dict[tuple[str, str, str], Key | None] = {}
-        tenants = block.tenants if block.tenants is not None else [""] * len(block.platforms)
-        lanes = block.lanes if block.lanes is not None else ["main"] * len(block.platforms)
-        raw = list(zip(block.platforms, tenants, lanes, strict=True))
-        for text in dict.fromkeys(raw):
-            made[text] = self._key(*text)
+        if block.tenants is None and block.lanes is None:
+            by_platform = {name: self._key(name, "", "main") for name in set(block.platforms)}
+            keys = [by_platform[name] for name in block.platforms]
+            if None not in by_platform.values():
+                return keys
+        nobody, everywhere = [""] * len(block.platforms), ["main"] * len(block.platforms)
+        raw = list(zip(block.platforms, block.tenants or nobody, block.lanes or everywhere, strict=True))
+        made = {text: self._key(*text) for text in dict.fromkeys(raw)}
         keys = [made[text] for text in raw]
         if None in made.values():
             for line, text, key in zip(block.lines, raw, keys, strict=True):
