@@ -1,0 +1,33 @@
+"""``burst compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write the page. Default: reports/compare.html.",
+)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Where run folders are.",
+)
+def compare(runs: tuple[str, ...], output: Path | None, reports: Path) -> None:
+    """Lay 2 to 8 runs over each other: a table here, and a page."""
+    from rich.console import Console
+
+    from burst.report.compare import print_comparison, read_runs, write_comparison
+    from burst.report.folder import find_run
+
+    read = read_runs([find_run(run, reports) for run in runs])
+    print_comparison(read, Console())
+    click.echo(f"page: {write_comparison(read, output or reports / 'compare.html')}")
