@@ -173,7 +173,8 @@ class Books:
         width = min(10, counts.size)
         sums = np.convolve(counts, np.ones(width, dtype=np.int64), mode="valid")
         mean = accepted / (self.total.last_receipt_ns / NS_PER_S) if self.total.last_receipt_ns else 0.0
-        return Rate(mean, float(sums.max()) * NS_PER_S / (10 * BIN_NS))
+        # A burst shorter than 100 ms has its whole length for its best window.
+        return Rate(mean, max(mean, float(sums.max()) * NS_PER_S / (width * BIN_NS)))
 
     def last_percent(self, tally: Tally) -> int:
         """Return how many of the run's last 1 % of receipts (to 10 ms) belong to a part of it."""

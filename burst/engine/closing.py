@@ -41,6 +41,7 @@ class Closing:
     started_at: str
     go_ns: int = 0
     go_at: str | None = None
+    go_epoch_s: float = 0.0
     pressed_by: str | None = None
     stage_s: float = 0.0
     arm_s: float = 0.0
@@ -82,7 +83,7 @@ def close_books(
     generator = _generator(books, scenario, roster, outcomes)
     verdict, line = _verdict(judgements, measured, generator, scenario, closing.interrupted)
     duration_s = books.total.last_receipt_ns / NS_PER_S if books.total.last_receipt_ns else None
-    write_histograms(folder, books.total, closing.go_ns / NS_PER_S, duration_s or 0.0)
+    write_histograms(folder, books.total, closing.go_epoch_s, duration_s or 0.0)
     write_timeline(folder, books.total)
     event, run = names
     result = Result(

@@ -325,6 +325,7 @@ class Coordinator:
             self._closing,
             go_ns=go_ns,
             go_at=utc_text(go_at),
+            go_epoch_s=go_at.timestamp(),
             pressed_by=press.by,
             clock_uncertainty_ns=offset.uncertainty_ns,
         )

@@ -26,6 +26,7 @@ from burst.runs.ledger import Ledger
 
 SETTLE_EVERY_NS = 50 * NS_PER_MS
 SCAN_EVERY_NS = 50 * NS_PER_MS
+RETRY_EVERY_NS = 10 * NS_PER_MS  # retries gather for that long: a batch's then leave together, not one by one
 SEND_BEFORE_POLL = 8192  # people sent before answers are looked at again
 
 _ATTEMPTS_USED_UP, _NO_ANSWER, _TOO_LATE, _TAKEN_OVER, _ABORTED = range(1, 6)
@@ -90,6 +91,7 @@ class Pump:
         self.go_ns = 0
         self._settled_at_ns = 0
         self._scanned_at_ns = 0
+        self._retried_at_ns = 0
         self.paused = False
         self.people = 0  # held and not settled
         self.batches_in = 0
@@ -152,7 +154,9 @@ class Pump:
         worked = self._collect()
         now_ns = self._clock.now_ns()
         if sending and not self.paused and now_ns < self._lease_valid_until_ns():
-            worked |= self._retry(now_ns)
+            if now_ns - self._retried_at_ns >= RETRY_EVERY_NS:
+                self._retried_at_ns = now_ns
+                worked |= self._retry(now_ns)
             worked |= self._dispatch(now_ns)
         if now_ns - self._scanned_at_ns >= SCAN_EVERY_NS:
             self._scanned_at_ns = now_ns
@@ -163,7 +167,12 @@ class Pump:
     def next_ns(self) -> int:
         """Return when the next step is worth taking if nothing arrives before."""
         now_ns = self._clock.now_ns()
-        soonest = min([self._waiting.next_ns(), *(sink.next_answer_ns() for sink in self._sinks)])
+        soonest = min(
+            [
+                max(self._waiting.next_ns(), self._retried_at_ns + RETRY_EVERY_NS),
+                *(sink.next_answer_ns() for sink in self._sinks),
+            ]
+        )
         if self._fresh and self._settings.pace.rate_per_s is not None:
             due = self.go_ns + self._settings.pace.due_offset_ns(
                 self._fresh[0].batch.first_index + self._fresh[0].cursor

@@ -61,13 +61,15 @@
     const canvas = element.appendChild(document.createElement("canvas"));
     canvas.className = "heat";
     const dark = matchMedia("(prefers-color-scheme: dark)");
-    const color = (share) => dark.matches ? `hsl(${215 - 175 * share} 85% ${22 + 48 * share}%)` : `hsl(${215 - 190 * share} 80% ${86 - 46 * share}%)`;
+    // One hue, from paper to ink: a rainbow would draw edges that the data does not have.
+    const color = (share) => dark.matches ? `hsl(${228 - 33 * share} ${45 + 45 * share}% ${19 + 58 * share}%)` : `hsl(${205 + 20 * share} ${60 + 20 * share}% ${91 - 63 * share}%)`;
     const draw = () => {
       const ratio = devicePixelRatio || 1, width = element.clientWidth, height = 260, left = 58, bottom = 24;
       canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = height + "px";
       const c = canvas.getContext("2d"); c.scale(ratio, ratio); c.clearRect(0, 0, width, height);
       const [times, latencies, counts] = spec.columns;
-      const level = (us) => Math.log2(Math.max(us, 1)) * 8;
+      // Eight linear steps to a doubling, as the recorder cuts them.
+      const level = (us) => { const v = Math.max(us, 1), o = Math.floor(Math.log2(v) + 1e-9); return 8 * (o + v / Math.pow(2, o) - 1); };
       const t0 = Math.min(...times), t1 = Math.max(...times) + spec.bin;
       const l0 = Math.floor(Math.min(...latencies.map(level))), l1 = Math.ceil(Math.max(...latencies.map(level))) + 1;
       const peak = Math.log(1 + Math.max(...counts));
@@ -79,7 +81,7 @@
       });
       c.fillStyle = soft(); c.font = "12px system-ui"; c.textAlign = "right";
       for (let us = 1; us <= 3.6e9; us *= 10) { const at = level(us); if (at >= l0 && at <= l1) { c.fillText(ms(us / 1000), left - 6, y(at) + 4); c.fillRect(left - 4, y(at), 4, 1); } }
-      if (l1 - l0 < 27) c.fillText(ms(Math.pow(2, l0 / 8) / 1000), left - 6, y(l0) - 2);
+      if (l1 - l0 < 27) c.fillText(ms(Math.pow(2, l0 >> 3) * (1 + (l0 & 7) / 8) / 1000), left - 6, y(l0) - 2);
       c.textAlign = "center";
       const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600].find((s) => (t1 - t0) / s <= Math.max(3, width / 90)) || 3600;
       for (let t = Math.ceil(t0 / step) * step; t <= t1; t += step) c.fillText(+t.toFixed(1) + " s", Math.min(x(t), width - 14), height - 6);
