@@ -37,12 +37,6 @@ def find_columns(file: str, names: Sequence[str]) -> dict[str, int]:
     if missing:
         near = get_close_matches(missing[0], at, n=1, cutoff=0.5)
         found = ", ".join(name.strip() or "(no name)" for name in names)
-        hint = (
-            f"is {near[0]!r} meant? rename it to {missing[0]!r}"
-            if near
-            else "the first line must name the columns"
-        )
-        raise AudienceError(
-            (Mistake(file, 1, 0, f"no column {missing[0]!r}; the columns are: {found}", hint),)
-        )
+        hint = f"is {near[0]!r} meant? rename it to {missing[0]!r}" if near else "the first line must name the columns"
+        raise AudienceError((Mistake(file, 1, 0, f"no column {missing[0]!r}; the columns are: {found}", hint),))
     return {name: at[name] for name in (*REQUIRED, *OPTIONAL) if name in at}

@@ -16,16 +16,14 @@ from burst.model.errors import AudienceError, Mistake
 def open_text(path: Path) -> IO[str]:
     """Open a text file, gzipped or not. Bytes that are not UTF-8 come as surrogates, to be found row by row."""
     if path.suffix == ".gz":
-        return cast(
-            "IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
-        )
+        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=""))
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def refuse_utf16(path: Path) -> None:
     """Raise AudienceError for a file in UTF-16, as spreadsheets like to save."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        start = cast("bytes", file.read(2))
+        start = file.read(2)
     if start in {b"\xff\xfe", b"\xfe\xff"}:
         raise AudienceError((Mistake(str(path), 1, 0, "the file is UTF-16", "save it as UTF-8 (CSV UTF-8)"),))
 
@@ -67,13 +65,7 @@ def _plain(lines: list[str], first: int, delimiter: str, width: int, at: dict[st
     text = "".join(lines)
     if '"' in text or "\0" in text or set(map(str.count, lines, repeat(delimiter))) != {width - 1}:
         return None
-    cells = (
-        text.removesuffix("\n")
-        .replace("\r\n", "\n")
-        .removesuffix("\r")
-        .replace("\n", delimiter)
-        .split(delimiter)
-    )
+    cells = text.removesuffix("\n").replace("\r\n", "\n").removesuffix("\r").replace("\n", delimiter).split(delimiter)
     if len(cells) != width * len(lines):
         return None
     columns = {name: cells[number::width] for name, number in at.items()}
@@ -107,6 +99,4 @@ def _careful(
                 broken.append((line, f"{len(row)} fields where the header has {width}"))
             line += 1 + sum(cell.count("\n") for cell in row)
         columns = {name: [row[number] for row in block] for name, number in at.items()}
-        yield Block(
-            lines, columns["token"], columns["platform"], columns.get("tenant"), columns.get("lane"), broken
-        )
+        yield Block(lines, columns["token"], columns["platform"], columns.get("tenant"), columns.get("lane"), broken)

@@ -17,9 +17,7 @@ def tokens_of(
     if not ranges:
         return
     batches = (
-        _wanted(audience, batching, ranges)
-        if isinstance(audience, SyntheticPeople)
-        else audience.batches(batching)
+        _wanted(audience, batching, ranges) if isinstance(audience, SyntheticPeople) else audience.batches(batching)
     )
     at = 0
     for batch in batches:
@@ -34,9 +32,7 @@ def tokens_of(
             return
 
 
-def _wanted(
-    people: SyntheticPeople, batching: Batching, ranges: Sequence[tuple[int, int]]
-) -> Iterator[Batch]:
+def _wanted(people: SyntheticPeople, batching: Batching, ranges: Sequence[tuple[int, int]]) -> Iterator[Batch]:
     """Yield only those batches of synthetic people that hold anybody of the ranges."""
     done = -1
     for first, last in ranges:

@@ -56,7 +56,7 @@ def _rows(
     seed: int,
     ios_share: float,
     broken_share: float,
-    shuffle: bool,  # noqa: FBT001
+    shuffle: bool,
     progress: Callable[[int], None] | None,
 ) -> Iterator[Rows]:
     """Yield chunks of (token, platform), the platforms mixed within a chunk."""
@@ -79,9 +79,7 @@ def _rows(
             rows = [rows[number] for number in rng.permutation(count).tolist()]
         if broken_share:
             for number in np.flatnonzero(rng.random(count) < broken_share).tolist():
-                rows[number] = [("", rows[number][1]), ("not-a-token!", "ios"), (rows[number][0], "iso")][
-                    number % 3
-                ]
+                rows[number] = [("", rows[number][1]), ("not-a-token!", "ios"), (rows[number][0], "iso")][number % 3]
         ios_done += ios_count
         done += count
         yield rows
@@ -108,12 +106,12 @@ def _write_ndjson(path: Path, chunks: Iterator[Rows]) -> None:
 
 def _write_parquet(path: Path, chunks: Iterator[Rows]) -> None:
     try:
-        import pyarrow
+        import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
         raise UsageError("Parquet files need pyarrow", hint="pip install 'burst[parquet]'") from None
-    schema: Any = pyarrow.schema([("token", pyarrow.string()), ("platform", pyarrow.string())])
+    schema: Any = pa.schema([("token", pa.string()), ("platform", pa.string())])
     with parquet.ParquetWriter(path, schema) as writer:
         for rows in chunks:
             tokens, platforms = zip(*rows, strict=True)
-            writer.write_table(pyarrow.table([tokens, platforms], schema=schema))
+            writer.write_table(pa.table([tokens, platforms], schema=schema))

@@ -114,38 +114,28 @@ class FilePeople:
             told = self._mistakes[:TOLD_MISTAKES]
             hint = "fix them, or let them be: `broken_rows: set_aside`"
             more = self._mistake_count - len(told)
-            what = (
-                f"and {more:,} more broken rows" if more else f"{self._mistake_count:,} broken row(s) in all"
-            )
+            what = f"and {more:,} more broken rows" if more else f"{self._mistake_count:,} broken row(s) in all"
             raise AudienceError((*told, Mistake(str(self._path), 0, 0, what, hint)))
         if not people:
-            what = "nobody to send to: " + (
-                "every row is broken" if self._mistake_count else "the file has no rows"
-            )
+            what = "nobody to send to: " + ("every row is broken" if self._mistake_count else "the file has no rows")
             told = self._mistakes[:TOLD_MISTAKES]
-            raise AudienceError(
-                (*told, Mistake(str(self._path), 0, 0, what, "one row a person below the header"))
-            )
+            raise AudienceError((*told, Mistake(str(self._path), 0, 0, what, "one row a person below the header")))
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
     def _blocks(self) -> Iterator[Block]:
-        name = self._format
+        name: str = self._format
         if name == "auto":
             suffixes = [suffix for suffix in self._path.suffixes if suffix != ".gz"]
             name = _ENDINGS.get(suffixes[-1].lower() if suffixes else "", "")
             if not name:
                 hint = "say which: `format: csv`, `ndjson` or `parquet`"
-                raise AudienceError(
-                    (Mistake(str(self._path), 0, 0, "the file's ending tells no format", hint),)
-                )
+                raise AudienceError((Mistake(str(self._path), 0, 0, "the file's ending tells no format", hint),))
         try:
             yield from READERS[name](self._path)
         except OSError as error:
             hint = "the path is relative to the scenario file" if isinstance(error, FileNotFoundError) else ""
-            raise AudienceError(
-                (Mistake(str(self._path), 0, 0, error.strerror or str(error), hint),)
-            ) from None
+            raise AudienceError((Mistake(str(self._path), 0, 0, error.strerror or str(error), hint),)) from None
 
     def _sound(self, block: Block, seen: SeenHashes) -> Iterator[tuple[Key, list[str]]]:
         """Yield the sound tokens of a block by platform, tenant and lane; set the others aside."""
@@ -168,8 +158,7 @@ class FilePeople:
                     held[0].append(line)
                     held[1].append(token)
         for key, (lines, mine) in groups.items():
-            lines, mine = self._well_formed(key[0], lines, mine)
-            yield key, self._unseen(key[0], lines, mine, seen)
+            yield key, self._unseen(key[0], *self._well_formed(key[0], lines, mine), seen)
 
     def _keys(self, block: Block) -> list[Key | None]:
         """Return each row's platform, tenant and lane, None (and a mistake) where one of them cannot be."""
@@ -210,9 +199,7 @@ class FilePeople:
             )
         return f"tenant {tenant[:20]!r}... is too long", "255 bytes at most"
 
-    def _well_formed(
-        self, platform: Platform, lines: list[int], tokens: list[str]
-    ) -> tuple[list[int], list[str]]:
+    def _well_formed(self, platform: Platform, lines: list[int], tokens: list[str]) -> tuple[list[int], list[str]]:
         """Return the rows whose token has its platform's form; set the others aside."""
         if _all_well_formed(platform, tokens):
             return lines, tokens

@@ -31,11 +31,7 @@ class SeenHashes:
             at[at == run.size] = 0
             again[order[run[at] == ordered]] = True
         fresh = np.sort(hashes[~again])
-        while (
-            self._runs
-            and self._runs[-1].size <= 2 * fresh.size
-            and self._runs[-1].size + fresh.size <= _LARGEST_RUN
-        ):
+        while self._runs and self._runs[-1].size <= 2 * fresh.size and self._runs[-1].size + fresh.size <= _LARGEST_RUN:
             fresh = np.sort(np.concatenate((self._runs.pop(), fresh)))
         if fresh.size:
             self._runs.append(fresh)

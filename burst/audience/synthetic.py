@@ -36,9 +36,7 @@ _ANDROID_MARK_AT = 22
 _BASE64URL = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_").encode()
 _BASE64URL_OF_BYTE = bytes(_BASE64URL[byte & 63] for byte in range(256))
 
-_CHUNK_BYTES = (
-    304_000  # made in one call: large enough to hide NumPy's overhead, small enough for a core's own cache
-)
+_CHUNK_BYTES = 304_000  # made in one call: large enough to hide NumPy's overhead, small enough for a core's own cache
 
 
 def _words(seed: int, platform: Platform, start: int, count: int) -> npt.NDArray[np.uint64]:
@@ -58,9 +56,7 @@ def ios_tokens(seed: int, start: int, count: int) -> memoryview:
 
 def android_tokens(seed: int, start: int, count: int) -> memoryview:
     """Return the tokens of Android people ``start .. start + count``, 152 characters each, end to end."""
-    words = _words(
-        seed, Platform.ANDROID, start * ANDROID_WIDTH // WORD_BYTES, count * ANDROID_WIDTH // WORD_BYTES
-    )
+    words = _words(seed, Platform.ANDROID, start * ANDROID_WIDTH // WORD_BYTES, count * ANDROID_WIDTH // WORD_BYTES)
     text = bytearray(words).translate(_BASE64URL_OF_BYTE)
     rows = np.frombuffer(text, np.uint8).reshape(count, ANDROID_WIDTH)
     rows[:, _ANDROID_MARK_AT : _ANDROID_MARK_AT + len(_ANDROID_MARK)] = _ANDROID_MARK
@@ -125,9 +121,7 @@ class SyntheticPeople:
         ios_batches = -(-self._ios // batching.ios)
         if number < ios_batches:
             first = number * batching.ios
-            return next(
-                self._chunk(batching, Platform.IOS, number, first, min(batching.ios, self._ios - first))
-            )
+            return next(self._chunk(batching, Platform.IOS, number, first, min(batching.ios, self._ios - first)))
         first = (number - ios_batches) * batching.android
         count = min(batching.android, self._android - first)
         return next(self._chunk(batching, Platform.ANDROID, number, first, count))
@@ -146,9 +140,7 @@ class SyntheticPeople:
                     yield batch
                     number += 1
 
-    def _chunk(
-        self, batching: Batching, platform: Platform, number: int, first: int, count: int
-    ) -> Iterator[Batch]:
+    def _chunk(self, batching: Batching, platform: Platform, number: int, first: int, count: int) -> Iterator[Batch]:
         """Yield batches ``number ..`` of the platform's people ``first .. first + count``."""
         if platform is Platform.IOS:
             tokens, width, encoding = ios_tokens(self._seed, first, count), IOS_WIDTH, TokenEncoding.RAW

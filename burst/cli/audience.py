@@ -33,15 +33,9 @@ def audience() -> None:
 
 @audience.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--people", "-n", callback=_reads("count"), metavar="COUNT", default="100_000", show_default=True
-)
-@click.option(
-    "--seed", type=int, default=2024, show_default=True, help="The same seed writes the same people."
-)
-@click.option(
-    "--ios", "ios_share", callback=_reads("share"), metavar="SHARE", default="60%", show_default=True
-)
+@click.option("--people", "-n", callback=_reads("count"), metavar="COUNT", default="100_000", show_default=True)
+@click.option("--seed", type=int, default=2024, show_default=True, help="The same seed writes the same people.")
+@click.option("--ios", "ios_share", callback=_reads("share"), metavar="SHARE", default="60%", show_default=True)
 @click.option(
     "--broken",
     "broken_share",

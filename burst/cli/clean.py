@@ -17,7 +17,5 @@ def clean(redis: tuple[str, ...], dry_run: bool) -> None:
 
     from burst.wiring.cleaning import clean_up
 
-    for line in asyncio.run(
-        clean_up(tuple(url for urls in redis for url in urls.split(",") if url), dry_run=dry_run)
-    ):
+    for line in asyncio.run(clean_up(tuple(url for urls in redis for url in urls.split(",") if url), dry_run=dry_run)):
         click.echo(line)

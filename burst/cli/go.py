@@ -9,9 +9,7 @@ import click
 
 @click.command()
 @click.argument("run", required=False)
-@click.option(
-    "--redis", metavar="URL", envvar="BURST_JOIN", help="The control shard, when its URL needs a password."
-)
+@click.option("--redis", metavar="URL", envvar="BURST_JOIN", help="The control shard, when its URL needs a password.")
 @click.option(
     "--reports",
     type=click.Path(path_type=Path, file_okay=False),

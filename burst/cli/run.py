@@ -38,9 +38,7 @@ import click
     show_default=True,
     help="Where run folders go.",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print result.json on standard output, and nothing else there."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print result.json on standard output, and nothing else there.")
 def run(
     scenario: str,
     overrides: tuple[str, ...],

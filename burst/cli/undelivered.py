@@ -9,9 +9,7 @@ import click
 
 @click.command()
 @click.argument("run", required=False)
-@click.option(
-    "--outcome", multiple=True, help="Only these outcomes: rejected, expired, failed, unknown, unsent, lost."
-)
+@click.option("--outcome", multiple=True, help="Only these outcomes: rejected, expired, failed, unknown, unsent, lost.")
 @click.option(
     "--reports",
     type=click.Path(path_type=Path, file_okay=False),

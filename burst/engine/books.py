@@ -94,9 +94,7 @@ class Books:
         ):
             told, held = self.total.counters[state.name.lower()], int(in_settled[state])
             if told != held:
-                raise AccountingError(
-                    f"{state.name.lower()}: the workers' tallies say {told:,}, the ledger {held:,}"
-                )
+                raise AccountingError(f"{state.name.lower()}: the workers' tallies say {told:,}, the ledger {held:,}")
             by_worker = sum(tally.counters[state.name.lower()] for tally in self.workers.values())
             if by_worker != told:
                 raise AccountingError(
@@ -117,9 +115,7 @@ class Books:
         """Count the outcomes from the ledger. Raises AccountingError when their sum is not the audience."""
         outcomes = Outcomes(**self._ledger.counts())
         if outcomes.total() != self._ledger.size:
-            raise AccountingError(
-                f"outcomes sum to {outcomes.total():,}, the audience is {self._ledger.size:,}"
-            )
+            raise AccountingError(f"outcomes sum to {outcomes.total():,}, the audience is {self._ledger.size:,}")
         return outcomes
 
     def told_reasons(self) -> list[Reason]:
@@ -132,9 +128,7 @@ class Books:
             Reason(State(value >> 8).name.lower(), self.reason_names[value & 255], count)
             for value, count in zip(values.tolist(), counts.tolist(), strict=True)
         ]
-        return sorted(
-            (reason for reason in told if reason.outcome != "accepted"), key=lambda reason: -reason.count
-        )
+        return sorted((reason for reason in told if reason.outcome != "accepted"), key=lambda reason: -reason.count)
 
     # -- numbers ---------------------------------------------------------------------------------------------------
 
@@ -154,16 +148,13 @@ class Books:
     def completion(self, accepted: int) -> Completion:
         """Return ``completion_ns`` in seconds."""
         named = {
-            name.replace(".", "_"): _scaled(value, NS_PER_S)
-            for name, value in self.completion_ns(accepted).items()
+            name.replace(".", "_"): _scaled(value, NS_PER_S) for name, value in self.completion_ns(accepted).items()
         }
         return Completion(**named)
 
     def latency(self) -> Latency:
         """Return the percentiles of the three intervals, in milliseconds."""
-        return Latency(
-            *(_percentiles(self.total.interval(name)) for name in ("end_to_end", "queue_wait", "service"))
-        )
+        return Latency(*(_percentiles(self.total.interval(name)) for name in ("end_to_end", "queue_wait", "service")))
 
     def rate(self, accepted: int) -> Rate:
         """Return the mean from GO to the last receipt and the best 100 ms."""
@@ -239,6 +230,4 @@ def _scaled(value_ns: int | None, unit: int) -> float | None:
 
 
 def _percentiles(histogram: Histogram) -> Percentiles:
-    return Percentiles(
-        *(_scaled(_in_ns(histogram, name), NS_PER_MS) for name in ("p50", "p90", "p99", "p99.9", "max"))
-    )
+    return Percentiles(*(_scaled(_in_ns(histogram, name), NS_PER_MS) for name in ("p50", "p90", "p99", "p99.9", "max")))

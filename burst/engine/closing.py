@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,9 +130,7 @@ def close_books(
     return result, undelivered_ranges(ledger.states, books.reasons, books.reason_names)
 
 
-def _generator(
-    books: Books, scenario: Scenario, roster: Mapping[int, Report], outcomes: Outcomes
-) -> Generator:
+def _generator(books: Books, scenario: Scenario, roster: Mapping[int, Report], outcomes: Outcomes) -> Generator:
     reports = list(roster.values())
     share = max((report.cpu_s / report.wall_s for report in reports if report.wall_s), default=0.0)
     lag = max((report.loop_lag_ms_p99 for report in reports), default=0.0)
@@ -149,9 +148,7 @@ def _generator(
         reason="; ".join(reasons),
         loop_lag_ms_p99=round(lag, 3),
         cpu_share=round(share, 4),
-        cpu_us_per_notification=round(sum(report.cpu_s for report in reports) * 1e6 / sent, 4)
-        if sent
-        else 0.0,
+        cpu_us_per_notification=round(sum(report.cpu_s for report in reports) * 1e6 / sent, 4) if sent else 0.0,
         peak_rss_mb=round(max((report.peak_rss_mb for report in reports), default=0.0), 1),
     )
 
@@ -208,9 +205,7 @@ def _workers(books: Books, roster: Mapping[int, Report], dead: set[int]) -> list
     return workers
 
 
-def _shards(
-    books: Books, staged: Staged | None, servers: list[str], memory_mb: list[float]
-) -> list[ShardResult]:
+def _shards(books: Books, staged: Staged | None, servers: list[str], memory_mb: list[float]) -> list[ShardResult]:
     if staged is None:
         return []
     return [

@@ -39,9 +39,7 @@ from burst.runs.journal import Journal, utc_text
 from burst.runs.ledger import Ledger, MappedBytes
 from burst.runs.result import Result
 
-GO_LEAD_NS = (
-    30 * NS_PER_MS
-)  # an order crosses in well under a millisecond; this leaves room for a busy machine
+GO_LEAD_NS = 30 * NS_PER_MS  # an order crosses in well under a millisecond; this leaves room for a busy machine
 POLL_S = 0.05
 LEAVE_WITHIN_S = 10.0
 ABORT_WITHIN_S = 0.6
@@ -250,9 +248,7 @@ class Coordinator:
         armed = sum(report.state == "armed" for report in self._roster.values())
         prefetched = sum(report.prefetched for report in self._roster.values())
         self._closing = replace(self._closing, arm_s=(self._clock.now_ns() - begun_ns) / NS_PER_S)
-        self._journal.write(
-            "phase", f"{armed} of {self._workers} worker(s) armed, {prefetched:,} people prefetched"
-        )
+        self._journal.write("phase", f"{armed} of {self._workers} worker(s) armed, {prefetched:,} people prefetched")
 
     def _divide(self) -> None:
         """Write down how fleet-wide quotas are divided."""
@@ -363,9 +359,7 @@ class Coordinator:
         assert self._launcher is not None
         dead = len(self._launcher.dead())
         if self._workers - dead < max(1, -int(-self._workers * self._scenario.arm.quorum // 1)):
-            raise NoGoError(
-                f"NO-GO: {dead} of {self._workers} workers died before GO", hint=self._last_words()
-            )
+            raise NoGoError(f"NO-GO: {dead} of {self._workers} workers died before GO", hint=self._last_words())
 
     # -- drain -----------------------------------------------------------------------------------------------------
 
@@ -388,9 +382,7 @@ class Coordinator:
     async def _done(self) -> tuple[int, int, int]:
         totals = [0, 0, 0]
         for number, link in enumerate(self._links):
-            answer = await link.call(
-                "HMGET", ShardKeys(self._order.run, number).done, "batches", "people", "accepted"
-            )
+            answer = await link.call("HMGET", ShardKeys(self._order.run, number).done, "batches", "people", "accepted")
             totals = [total + int(value or 0) for total, value in zip(totals, answer, strict=True)]
         return totals[0], totals[1], totals[2]
 
@@ -402,12 +394,8 @@ class Coordinator:
             self._dead.add(index)
             report = self._roster.get(index)
             after_s = (self._clock.now_ns() - self._closing.go_ns) / NS_PER_S
-            self._journal.write(
-                "worker", f"worker {index} died (status {dead[index]})", t_s=after_s, worker=index
-            )
-            self._progress.note(
-                f"worker {index} died (status {dead[index]}); the others take over its batches"
-            )
+            self._journal.write("worker", f"worker {index} died (status {dead[index]})", t_s=after_s, worker=index)
+            self._progress.note(f"worker {index} died (status {dead[index]}); the others take over its batches")
             if report is not None and report.consumer:
                 for number, link in enumerate(self._links):
                     await link.call("DEL", ShardKeys(self._order.run, number).lease(report.consumer))
@@ -446,9 +434,7 @@ class Coordinator:
         if self._launcher is not None and self._interrupted:
             self._launcher.kill()
         if self._ledger is None:
-            self._open_ledger(
-                self._staging.people if self._staging is not None else self._audience.size_hint or 0
-            )
+            self._open_ledger(self._staging.people if self._staging is not None else self._audience.size_hint or 0)
         assert self._ledger is not None
         criteria = [parse_criterion(text) for text in self._scenario.criteria]
         deadlines = tuple(sorted({*deadlines_ns(criteria), self._scenario.deadline_ns}))

@@ -105,15 +105,11 @@ class Pump:
             batch = arrived.batch
             route = self._router.route_of(batch.number, batch.platform, batch.tenant, batch.lane)
             if route is None:
-                raise QueueError(
-                    f"batch {batch.number} matches no route", hint="was it staged under another scenario?"
-                )
+                raise QueueError(f"batch {batch.number} matches no route", hint="was it staged under another scenario?")
             slot, tickets = self._slots.take(batch.first_index, batch.count)
             indexes = np.arange(batch.first_index, batch.end_index, dtype=np.int64)
             prepared = self._sinks[route].prepare(batch, tickets, indexes)
-            held = HeldBatch(
-                slot, shard, arrived.lane, arrived.entry_id, batch, route, prepared, arrived.taken_over
-            )
+            held = HeldBatch(slot, shard, arrived.lane, arrived.entry_id, batch, route, prepared, arrived.taken_over)
             self._slots.held[slot] = held
             self.people += batch.count
             self.batches_in += 1
@@ -314,9 +310,7 @@ class Pump:
             self._postpone(rows[again], indexes[again], answered_ns, None if after is None else after[again])
         self._conclude(slots[~again])
 
-    def _postpone(
-        self, rows: Int64Column, indexes: Int64Column, now_ns: int, after: Int64Column | None
-    ) -> None:
+    def _postpone(self, rows: Int64Column, indexes: Int64Column, now_ns: int, after: Int64Column | None) -> None:
         """Let refused notifications wait for their next attempt; what would be too late then expires now."""
         waits = self._backoff.waits_ns(self._ledger.attempts[indexes], self._rng.random(rows.size), after)
         self._ledger.states[indexes] = State.REFUSED
@@ -329,14 +323,7 @@ class Pump:
                 self._slots.reasons[rows[late]] = _TOO_LATE
                 self._conclude(rows[late] >> self._slots.shift)
                 rows, release_ns = rows[~late], release_ns[~late]
-        self._waiting.push(release_ns, self._tickets_of(rows))
-
-    def _tickets_of(self, rows: Int64Column) -> Int64Column:
-        slots = rows >> self._slots.shift
-        tickets: Int64Column = (
-            self._slots.generation[slots] << (self._slots._slot_bits + self._slots.shift)
-        ) | rows  # noqa: SLF001
-        return tickets
+        self._waiting.push(release_ns, self._slots.tickets_of(rows))
 
     def _conclude(self, slots: Int64Column) -> None:
         """Count notifications of slots as finished."""
@@ -430,9 +417,7 @@ class Pump:
     def _close(self, slot: int) -> None:
         held = self._slots.held[slot]
         assert held is not None
-        self._folders[held.shard].add(
-            held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0]
-        )
+        self._folders[held.shard].add(held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0])
         self._slots.release(slot)
         self.people -= held.batch.count
 

@@ -64,9 +64,7 @@ class Folder:
     people: int = 0
     _batches: list[SettledBatch] = field(default_factory=list)
     _ids: dict[str, list[bytes]] = field(default_factory=dict)
-    _columns: list[tuple[Int64Column, Int64Column, Int64Column, UInt8Column, int]] = field(
-        default_factory=list
-    )
+    _columns: list[tuple[Int64Column, Int64Column, Int64Column, UInt8Column, int]] = field(default_factory=list)
 
     def add(self, held: HeldBatch, slots: Slots, ledger: Ledger, *, stolen: bool) -> None:
         """Copy a finished batch's columns out of its slot."""
@@ -98,18 +96,14 @@ class Folder:
         self._ids.setdefault(held.lane, []).append(held.entry_id)
         self.people += count
 
-    def fold(
-        self, worker: int, consumer: str, names: list[str], go_ns: int, pace: Pace, *, shared: bool
-    ) -> Settlement:
+    def fold(self, worker: int, consumer: str, names: list[str], go_ns: int, pace: Pace, *, shared: bool) -> Settlement:
         """Fold everything collected; return what is to be settled and begin anew."""
         first_sent, last_sent, answered, states = (
             np.concatenate(column) for column in list(zip(*self._columns, strict=True))[:4]
         )
         due: Int64Column | int = go_ns
         if pace.rate_per_s is not None:
-            indexes = np.concatenate(
-                [np.arange(first, first + column.size) for *_, column, first in self._columns]
-            )
+            indexes = np.concatenate([np.arange(first, first + column.size) for *_, column, first in self._columns])
             due = go_ns + pace.due_offsets_ns(indexes)
         self.tally.fold(Settled(due, first_sent, last_sent, answered, states), go_ns)
         self.tally.counters["settled"] += self.people

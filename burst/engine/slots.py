@@ -89,6 +89,11 @@ class Slots:
         fresh &= self.occupied[slots]
         return rows, slots, None if fresh.all() else fresh
 
+    def tickets_of(self, rows: Int64Column) -> Int64Column:
+        """Return the valid tickets of rows."""
+        tickets: Int64Column = (self.generation[rows >> self.shift] << (self._slot_bits + self.shift)) | rows
+        return tickets
+
     def indexes_of(self, rows: Int64Column, slots: Int64Column) -> Int64Column:
         """Return the people's indexes of rows."""
         return self.first_index[slots] + (rows & (self.stride - 1))

@@ -34,9 +34,7 @@ class Staged:
 class Staging:
     """Puts an audience on its shards. ``people`` grows while it runs, for whoever interrupts it."""
 
-    def __init__(
-        self, scenario: Scenario, run: str, urls: list[str], file: str, *, stage_epoch: int = 1
-    ) -> None:
+    def __init__(self, scenario: Scenario, run: str, urls: list[str], file: str, *, stage_epoch: int = 1) -> None:
         self._scenario = scenario
         self._run = run
         self._urls = urls
@@ -52,9 +50,7 @@ class Staging:
         """Stage everybody; raises AudienceError, ScenarioError (people no route wants) or QueueError."""
         links = [await Link(url).connect() for url in self._urls]
         try:
-            stagers = [
-                Stager(link, ShardKeys(self._run, number), self._epoch) for number, link in enumerate(links)
-            ]
+            stagers = [Stager(link, ShardKeys(self._run, number), self._epoch) for number, link in enumerate(links)]
             await self._add_all(audience.batches(self._scenario.batching), stagers, audience, progress)
             self._check_routes()
             for stager in stagers:

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-
 from burst.engine.loop_lag import LoopLag
 from burst.engine.pump import Pump, PumpSettings
 from burst.engine.slots import Slots
@@ -68,9 +67,7 @@ class Worker:
         self._prefetched = 0
         self._release_ns = 0
         self._go_cpu = self._go_wall = 0
-        self._last_cpu = self._last_wall = (
-            0  # at the last settlement: idling for the order to finish is not work
-        )
+        self._last_cpu = self._last_wall = 0  # at the last settlement: idling for the order to finish is not work
         self._orders = control
 
     def listen_on(self, orders: Control) -> None:
@@ -101,11 +98,7 @@ class Worker:
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         spec = self.spec
         self._offset = await measure_offset(self.control.link)
-        folder = (
-            None
-            if self._local
-            else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="burst-worker-")))
-        )
+        folder = None if self._local else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="burst-worker-")))
         if folder is None:
             self.ledger = Ledger(Path(spec.ledger), spec.audience)
         else:
@@ -116,9 +109,7 @@ class Worker:
             mapped = MappedBytes(Path(spec.received), spec.audience, create=False)
             stack.callback(mapped.close)
             received = mapped.column
-        self.shards = [
-            Shard(url, ShardKeys(spec.run, number), spec.lanes) for number, url in enumerate(spec.shards)
-        ]
+        self.shards = [Shard(url, ShardKeys(spec.run, number), spec.lanes) for number, url in enumerate(spec.shards)]
         for shard in self.shards:
             stack.push_async_callback(shard.close)
             await shard.open()
@@ -147,7 +138,7 @@ class Worker:
         self.heartbeat = Heartbeat(keys, lease, self.scenario.queue.lease_ns)
         await asyncio.to_thread(self.heartbeat.begin)
         if stack is not None:
-            stack.callback(lambda: self.heartbeat.end())
+            stack.callback(lambda: self.heartbeat.end())  # noqa: PLW0108 (a later heartbeat may stand in its place)
         self._settle_no = dict.fromkeys(self._home, 0)
 
     def _make_pump(self) -> None:
@@ -203,7 +194,7 @@ class Worker:
         for sink in self.sinks:
             sink.released(go_ns)
         # A timer is good to a millisecond or so: sleep until shortly before, then watch the clock.
-        while (left := go_ns - self.clock.now_ns()) > 3 * NS_PER_MS:
+        while (left := go_ns - self.clock.now_ns()) > 3 * NS_PER_MS:  # noqa: ASYNC110 (a date, not an event)
             await asyncio.sleep((left - 2 * NS_PER_MS) / NS_PER_S)
         while self.clock.now_ns() < go_ns:
             pass
@@ -221,9 +212,7 @@ class Worker:
                 self._obey(order)
             silent = 0 if await self._orders.coordinator_alive() else silent + 1
             if silent >= 3:
-                raise QueueError(
-                    "the coordinator is gone", hint="what was settled is kept; nothing more is sent"
-                )
+                raise QueueError("the coordinator is gone", hint="what was settled is kept; nothing more is sent")
 
     def _obey(self, order: Order) -> None:
         if order.order == "go" and not self._go.done():
@@ -259,17 +248,13 @@ class Worker:
     async def _nap(self, until_ns: int) -> None:
         """Sleep until a time, or until something arrives."""
         self._changed.clear()
-        wait_s = (
-            min(max(until_ns - self.clock.now_ns(), 0), NS_PER_S // 4) / NS_PER_S
-            if until_ns < NEVER_NS
-            else 0.25
-        )
+        wait_s = min(max(until_ns - self.clock.now_ns(), 0), NS_PER_S // 4) / NS_PER_S if until_ns < NEVER_NS else 0.25
         handle = asyncio.get_running_loop().call_later(wait_s, self._changed.set)
         await self._changed.wait()
         handle.cancel()
 
     async def _rejoin(self) -> None:
-        """The lease was lost (a pause, a partition): drop everything, and come back as a new consumer."""
+        """Drop everything and come back as a new consumer: the lease was lost (a pause, a partition)."""
         self.pump.drop()
         await asyncio.to_thread(self.heartbeat.end)
         await self._join()

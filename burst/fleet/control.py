@@ -78,9 +78,7 @@ class Control:
         """Read the spec. Raises QueueError when there is no such run."""
         raw = await self.link.call("GET", self.keys.spec)
         if raw is None:
-            raise QueueError(
-                f"run {self.keys.run!r} is not on Redis at {self.link.server}", hint="has it ended?"
-            )
+            raise QueueError(f"run {self.keys.run!r} is not on Redis at {self.link.server}", hint="has it ended?")
         return msgspec.json.decode(raw, type=RunSpec)
 
     async def order(self, order: Order) -> None:
@@ -89,9 +87,7 @@ class Control:
 
     async def next_orders(self, within_ms: int) -> list[Order]:
         """Wait for orders not seen yet; return them, or [] when none came in time."""
-        answer = await self.link.call(
-            "XREAD", "BLOCK", within_ms, "STREAMS", self.keys.orders, self._last_order
-        )
+        answer = await self.link.call("XREAD", "BLOCK", within_ms, "STREAMS", self.keys.orders, self._last_order)
         orders = []
         for entry_id, fields in answer[0][1] if answer else ():
             self._last_order = entry_id.decode()

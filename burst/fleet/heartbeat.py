@@ -5,6 +5,7 @@ It does not share the event loop: a loop that is busy for a second must not lose
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -84,8 +85,6 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
         for client, key, _ in self._clients:
-            try:
+            with contextlib.suppress(redis.RedisError):  # it expires
                 client.delete(key)
-            except redis.RedisError:
-                pass  # it expires
             client.close()

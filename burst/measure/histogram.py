@@ -108,9 +108,7 @@ class Histogram:
         indexes = np.flatnonzero(self.counts)
         return indexes, self.counts[indexes]
 
-    def add_sparse(
-        self, indexes: Int64Column, counts: Int64Column, *, clamped: int, min_us: int, max_us: int
-    ) -> None:
+    def add_sparse(self, indexes: Int64Column, counts: Int64Column, *, clamped: int, min_us: int, max_us: int) -> None:
         """Add what another histogram's ``nonzero`` returned."""
         self.counts[indexes] += counts
         self.total += int(counts.sum())

@@ -62,7 +62,7 @@ class QueueError(BurstError):
 
 
 class LeaseLostError(QueueError):
-    """This worker's lease is over: another may hold its batches, so nothing more may be sent from them."""
+    """The worker's lease is over: another may hold its batches, so nothing more may be sent from them."""
 
 
 class LatchError(BurstError):

@@ -27,7 +27,7 @@ class Audience(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what the batches are a function of: seed and counts, or the file's content. Known after a full read."""
+        """A hash of what the batches are a function of: seed and counts, or the file's content."""
         ...
 
     @property
@@ -95,9 +95,7 @@ class SinkContext:
     worker: int
     workers: int
     clock: Clock
-    received: UInt8Column | None = (
-        None  # the modelled provider's own count of what reached it, one byte a person
-    )
+    received: UInt8Column | None = None  # the modelled provider's own count of what reached it, one byte a person
 
 
 @runtime_checkable

@@ -65,12 +65,8 @@ class SyntheticAudience(Settings):
 class FileAudience(Settings):
     """People from a file: columns ``token`` and ``platform``, optional ``tenant`` and ``lane``."""
 
-    file: str = Field(
-        description="path of a CSV, NDJSON or Parquet file, relative to the scenario file", min_length=1
-    )
-    format: Literal["auto", "csv", "ndjson", "parquet"] = Field(
-        "auto", description="auto goes by the file's ending"
-    )
+    file: str = Field(description="path of a CSV, NDJSON or Parquet file, relative to the scenario file", min_length=1)
+    format: Literal["auto", "csv", "ndjson", "parquet"] = Field("auto", description="auto goes by the file's ending")
     broken_rows: Literal["stop", "set_aside"] = Field(
         "stop", description="a row that cannot be sent to: stop the run, or set it aside with its reason"
     )
@@ -114,19 +110,13 @@ def _read_list(value: object) -> object:
 class QueueSettings(Settings):
     """The sharded Redis streams between staging and the workers."""
 
-    shards: Count = Field(
-        2, ge=1, le=256, description="how many streams; each embedded shard is a server of its own"
-    )
+    shards: Count = Field(2, ge=1, le=256, description="how many streams; each embedded shard is a server of its own")
     redis: Annotated[tuple[str, ...], BeforeValidator(_read_list)] = Field(
         (), description="servers that exist already; shards are dealt out over them in turn"
     )
-    outlive: bool = Field(
-        False, description="leave embedded servers running after the run, until `burst clean`"
-    )
+    outlive: bool = Field(False, description="leave embedded servers running after the run, until `burst clean`")
     memory: SizeBytes | None = Field(None, description="maxmemory of each embedded server; default: no limit")
-    lease_ns: DurationNs = Field(
-        1_200_000_000, alias="lease", description="how long a silent worker keeps its batches"
-    )
+    lease_ns: DurationNs = Field(1_200_000_000, alias="lease", description="how long a silent worker keeps its batches")
 
 
 class WorkerSettings(Settings):
@@ -135,17 +125,13 @@ class WorkerSettings(Settings):
     count: Annotated[Count, Field(ge=1, le=1024)] | None = Field(
         None, description="worker processes; default: one a core"
     )
-    window: Count = Field(
-        65_536, ge=1024, le=4_194_304, description="notifications a worker holds at once, at most"
-    )
+    window: Count = Field(65_536, ge=1024, le=4_194_304, description="notifications a worker holds at once, at most")
 
 
 class ArmSettings(Settings):
     """What must be true before GO."""
 
-    prefetch: Share = Field(
-        0.05, description="share of the audience that may leave the queue before GO, at most"
-    )
+    prefetch: Share = Field(0.05, description="share of the audience that may leave the queue before GO, at most")
     quorum: Share = Field(1.0, description="share of the workers that must be ready")
     deadline_ns: DurationNs = Field(
         30_000_000_000, alias="deadline", description="NO-GO if the quorum is not ready by then"
@@ -196,9 +182,7 @@ class RouteMatch(Settings):
     platform: Literal["ios", "android"] | None = None
     tenant: str | None = None
     lane: str | None = None
-    share: Share = Field(
-        1.0, description="share of what matches, chosen batch by batch; the rest goes to later routes"
-    )
+    share: Share = Field(1.0, description="share of what matches, chosen batch by batch; the rest goes to later routes")
 
 
 class Route(Settings):
@@ -221,18 +205,12 @@ class Scenario(Settings):
     ]
     batching: Batching = Batching()
     queue: QueueSettings = QueueSettings()
-    routes: tuple[Route, ...] = Field(
-        min_length=1, description="who goes to which sink; `sink:` is the short form"
-    )
+    routes: tuple[Route, ...] = Field(min_length=1, description="who goes to which sink; `sink:` is the short form")
     workers: WorkerSettings = WorkerSettings()
     arm: ArmSettings = ArmSettings()
     retry: RetrySettings = RetrySettings()
-    rate_per_s: RatePerS | None = Field(
-        None, alias="rate", description="paced load; default: all are due at GO"
-    )
-    deadline_ns: DurationNs = Field(
-        5_000_000_000, alias="deadline", description="the promise the report draws in"
-    )
+    rate_per_s: RatePerS | None = Field(None, alias="rate", description="paced load; default: all are due at GO")
+    deadline_ns: DurationNs = Field(5_000_000_000, alias="deadline", description="the promise the report draws in")
     expire_after_ns: DurationNs | None = Field(
         None, alias="expire_after", description="after GO by this much a push is not worth sending any more"
     )

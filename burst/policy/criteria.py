@@ -187,9 +187,7 @@ def _detail(subject: str, rest: list[str]) -> str:
     known = _DETAILS[subject]
     if not known:
         if rest:
-            raise ValueError(
-                f"{' '.join(rest)!r} cannot follow {subject!r}; write the comparison right after it"
-            )
+            raise ValueError(f"{' '.join(rest)!r} cannot follow {subject!r}; write the comparison right after it")
         return ""
     if len(rest) != 1:
         raise ValueError(f"{subject!r} needs one of {', '.join(known)} after it")
@@ -339,9 +337,7 @@ def _honest(criterion: Criterion, value: float, limit: float) -> str:
     compare = _OPERATORS[criterion.op]
     truth = compare(float(f"{value:.12g}"), limit)
     # A share is never rounded up: 99.999 % is not "100.00 %".
-    rounds: tuple[Callable[[float], int], ...] = (
-        (math.floor,) if criterion.op in {">=", ">"} else (round, math.ceil)
-    )
+    rounds: tuple[Callable[[float], int], ...] = (math.floor,) if criterion.op in {">=", ">"} else (round, math.ceil)
     for digits in range(2, 10):
         scaled = float(f"{value * 10**digits:.12g}")
         for to_whole in rounds:

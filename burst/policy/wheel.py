@@ -76,9 +76,7 @@ class Wheel:
         self._limit = ((now >> _COARSE_BITS) + 2) << _COARSE_BITS
         for coarse in [key for key in self._coarse if key << _COARSE_BITS < self._limit]:
             waiting = self._coarse.pop(coarse)
-            self._place(
-                np.concatenate([pair[0] for pair in waiting]), np.concatenate([pair[1] for pair in waiting])
-            )
+            self._place(np.concatenate([pair[0] for pair in waiting]), np.concatenate([pair[1] for pair in waiting]))
         due = sorted(key for key in self._fine if key <= now)
         released = [tickets for key in due for tickets in self._fine.pop(key)]
         coarse_next = min(self._coarse, default=NEVER_NS >> (_FINE_BITS + _COARSE_BITS)) << _COARSE_BITS

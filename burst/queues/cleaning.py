@@ -16,9 +16,7 @@ async def leftover_runs(url: str) -> dict[str, list[bytes]]:
             cursor, keys = await link.call("SCAN", cursor, "MATCH", PREFIX + "*", "COUNT", 1000)
             for key in keys:
                 # {burst:RUN:sN}:... or {burst:RUN:ctl}:...
-                runs.setdefault(
-                    key.partition(b"}")[0][len(PREFIX) :].rpartition(b":")[0].decode(), []
-                ).append(key)
+                runs.setdefault(key.partition(b"}")[0][len(PREFIX) :].rpartition(b":")[0].decode(), []).append(key)
             if cursor == b"0":
                 break
         return {run: keys for run, keys in runs.items() if ControlKeys(run).coordinator.encode() not in keys}

@@ -106,9 +106,7 @@ def _folders() -> list[Path]:
 
 def sweep() -> list[Path]:
     """Remove the folders of keepers that were killed; return them. A folder without a keeper may be just starting."""
-    dead = [
-        folder for folder in _folders() if (folder / "keeper.json").exists() and _keeper_of(folder) is None
-    ]
+    dead = [folder for folder in _folders() if (folder / "keeper.json").exists() and _keeper_of(folder) is None]
     for folder in dead:
         shutil.rmtree(folder, ignore_errors=True)
     return dead

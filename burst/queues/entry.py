@@ -52,9 +52,7 @@ def encode_entry(
 def decode_entry(number: int, entry: bytes, run: bytes) -> Batch:
     """Read an entry back. Raises QueueError when it is not one of this run's, or of another version."""
     try:
-        version, platform, encoding, width, lengths, count, owner, first, _due, _expire = _HEADER.unpack_from(
-            entry
-        )
+        version, platform, encoding, width, lengths, count, owner, first, _due, _expire = _HEADER.unpack_from(entry)
         if version != VERSION or owner != run:
             raise QueueError(
                 f"queue entry {number} is of version {version}, run {owner.hex()}",

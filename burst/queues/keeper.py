@@ -69,9 +69,7 @@ def _wait_until_up(folder: Path, shard: int, process: subprocess.Popen[bytes]) -
     while time.monotonic() < deadline:
         if process.poll() is not None:
             log = (folder / f"s{shard}.log").read_text(errors="replace").strip().splitlines()
-            raise RuntimeError(
-                f"server of shard {shard} ended at once: {log[-1] if log else 'it said nothing'}"
-            )
+            raise RuntimeError(f"server of shard {shard} ended at once: {log[-1] if log else 'it said nothing'}")
         with contextlib.suppress(OSError):
             if _say(socket_path(folder, shard), b"PING\r\n", 1.0).startswith(b"+PONG"):
                 return

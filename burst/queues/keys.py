@@ -21,7 +21,7 @@ class ShardKeys:
         return f"{PREFIX}{self.run}:s{self.shard}}}"
 
     def lane(self, lane: str) -> str:
-        """The stream of one lane."""
+        """Return the stream of one lane."""
         return f"{self.tag}:{lane}"
 
     @property
@@ -35,7 +35,7 @@ class ShardKeys:
         return f"{self.tag}:.done"
 
     def lease(self, consumer: str) -> str:
-        """Hash with an expiry: the consumer's epoch and last settle number. Gone means dead."""
+        """Return the hash with an expiry: the consumer's epoch and last settle number. Gone means dead."""
         return f"{self.tag}:.lease:{consumer}"
 
 
@@ -77,5 +77,5 @@ class ControlKeys:
 
 
 def latch(event: str) -> str:
-    """The GO latch of an event: outside any run, never cleaned up."""
+    """Return the GO latch of an event: outside any run, never cleaned up."""
     return f"burst:latch:{event}"

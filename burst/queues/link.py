@@ -119,9 +119,7 @@ class Link:
     async def send_many(self, commands: Iterable[Sequence[Any]]) -> None:
         """Write many commands in one go; each is answered by a ``receive``."""
         try:
-            await self._connection.send_packed_command(
-                self._connection.pack_commands(commands), check_health=False
-            )
+            await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
         except (RedisError, OSError) as error:
             raise self._explain(error) from None
 
@@ -155,9 +153,7 @@ async def owner_of(url: str, key: str) -> str:
                 host = master[0].decode() or urlsplit(url).hostname
                 parts = urlsplit(url)
                 user = parts.netloc.rpartition("@")[0]
-                return parts._replace(
-                    netloc=f"{user}@{host}:{master[1]}" if user else f"{host}:{master[1]}"
-                ).geturl()
+                return parts._replace(netloc=f"{user}@{host}:{master[1]}" if user else f"{host}:{master[1]}").geturl()
     finally:
         await link.close()
     raise QueueError(

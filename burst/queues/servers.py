@@ -21,9 +21,7 @@ def find_server() -> str:
         path = shutil.which(name)
         if path is None:
             continue
-        told = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=5, check=False
-        ).stdout  # noqa: S603
+        told = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
         version = re.search(r"v=(\d+)", told)
         if version and int(version[1]) >= OLDEST:
             return path

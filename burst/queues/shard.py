@@ -76,9 +76,7 @@ class Stager:
             self._lanes[batch.lane] = 0
         self._lanes[batch.lane] += 1
         entry = b"".join(encode_entry(batch, self._run, due_offset_ns, expire_offset_ns))
-        self._commands.append(
-            ("XADD", self._keys.lane(batch.lane), f"{self._epoch}-{batch.number}", "b", entry)
-        )
+        self._commands.append(("XADD", self._keys.lane(batch.lane), f"{self._epoch}-{batch.number}", "b", entry))
         self._bytes += len(entry)
         self.batches += 1
         self.people += batch.count
@@ -221,9 +219,7 @@ class Shard:
                         [self.keys.lease(consumer), self.keys.lease(lease.consumer), stream],
                         [GROUP, consumer, lease.consumer, lease.epoch, at_most - len(taken)],
                     )
-                    taken += [
-                        self._held(lane, entry, fields, taken_over=True) for entry, fields in entries or ()
-                    ]
+                    taken += [self._held(lane, entry, fields, taken_over=True) for entry, fields in entries or ()]
         return taken
 
     async def _others(self, stream: str, lease: Lease) -> list[str]:

@@ -62,9 +62,7 @@ def write_timeline(folder: Path, tally: Tally) -> None:
     with (folder / "timeline.csv").open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("t_ms", *KINDS))
-        out.writerows(
-            (bin_no * BIN_NS // NS_PER_MS, *table[bin_no].tolist()) for bin_no in range(first, len(table))
-        )
+        out.writerows((bin_no * BIN_NS // NS_PER_MS, *table[bin_no].tolist()) for bin_no in range(first, len(table)))
     with (folder / "heatmap.csv").open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("t_ms", "latency_us", "count"))
@@ -73,9 +71,7 @@ def write_timeline(folder: Path, tally: Tally) -> None:
                 out.writerow((column * HEAT_BIN_NS // NS_PER_MS, heat_level_us(level), int(counts[level])))
 
 
-def undelivered_ranges(
-    states: UInt8Column, reasons: UInt8Column | None, names: list[str]
-) -> Iterable[Undelivered]:
+def undelivered_ranges(states: UInt8Column, reasons: UInt8Column | None, names: list[str]) -> Iterable[Undelivered]:
     """Yield runs of neighbours who were not accepted and share outcome and reason."""
     keys = states.astype(np.uint16) << 8
     if reasons is not None:

@@ -27,9 +27,7 @@ class MappedBytes:
                 if create:
                     file.truncate(max(size, 1))
                 elif path.stat().st_size < size:
-                    raise BurstError(
-                        f"{path} holds {path.stat().st_size:,} bytes where {size:,} are expected"
-                    )
+                    raise BurstError(f"{path} holds {path.stat().st_size:,} bytes where {size:,} are expected")
                 self._map = mmap.mmap(file.fileno(), max(size, 1))
         except OSError as error:
             raise BurstError(

@@ -177,9 +177,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None  # GO to the last receipt
     untimed: int = 0  # accepted, but the stamps died with a worker; counted, not timed
     late_answers: int = 0
-    possible_duplicates: int = (
-        0  # sent again after an answer that never came: an upper bound where nobody can count
-    )
+    possible_duplicates: int = 0  # sent again after an answer that never came: an upper bound where nobody can count
     set_aside: int = 0
     within: list[Within] = []
     workers: list[WorkerResult] = []

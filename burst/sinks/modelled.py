@@ -32,9 +32,7 @@ def latency_table_ns(settings: LatencySettings) -> Int64Column:
         knots, durations = zip(*settings.percentiles, strict=True)
         return np.exp(np.interp(shares, knots, np.log(durations))).astype(np.int64)
     if settings.empirical is not None:
-        uppers, counts = (
-            np.array(column, dtype=np.float64) for column in zip(*settings.empirical, strict=True)
-        )
+        uppers, counts = (np.array(column, dtype=np.float64) for column in zip(*settings.empirical, strict=True))
         cumulative = np.concatenate(([0.0], np.cumsum(counts))) / counts.sum()
         # Within a bin every latency is as likely as another.
         return np.interp(shares, cumulative, np.concatenate(([0.0], uppers))).astype(np.int64)
@@ -81,9 +79,7 @@ class Modelled:
         self._rng = np.random.Generator(np.random.SFC64([context.seed, context.worker]))
         quota = self._settings.quota
         if quota is not None:
-            self._bucket = TokenBucket(
-                quota.rate_per_s / context.workers, max(1, quota.burst // context.workers)
-            )
+            self._bucket = TokenBucket(quota.rate_per_s / context.workers, max(1, quota.burst // context.workers))
 
     def released(self, go_ns: int) -> None:
         """Set the outage's dates."""

@@ -89,12 +89,8 @@ class LatencySettings(Settings):
     """
 
     p50_ns: DurationNs | None = Field(None, alias="p50", description="median of a lognormal; default 1ms")
-    p99_ns: DurationNs | None = Field(
-        None, alias="p99", description="99th percentile; default: thrice the median"
-    )
-    percentiles: Percentiles | None = Field(
-        None, description="a curve, such as {50: 1ms, 99: 5ms, 99.9: 20ms}"
-    )
+    p99_ns: DurationNs | None = Field(None, alias="p99", description="99th percentile; default: thrice the median")
+    percentiles: Percentiles | None = Field(None, description="a curve, such as {50: 1ms, 99: 5ms, 99.9: 20ms}")
     empirical: Empirical | None = Field(None, description="a histogram: rows of [upper bound, count]")
 
     @model_validator(mode="before")
@@ -148,11 +144,7 @@ class ModelledSettings(Settings):
 
     latency: LatencySettings = Field(default_factory=LatencySettings, description="how long an answer takes")
     quota: QuotaSettings | None = Field(None, description="a rate the provider grants; default: no limit")
-    rejected: Share = Field(
-        0.0, description="share of the people whose token is dead, the same ones for a seed"
-    )
+    rejected: Share = Field(0.0, description="share of the people whose token is dead, the same ones for a seed")
     transient: Share = Field(0.0, description="share of attempts refused for the moment, not processed")
-    silent: Share = Field(
-        0.0, description="share of attempts that are processed, but whose answer never comes"
-    )
+    silent: Share = Field(0.0, description="share of attempts that are processed, but whose answer never comes")
     outage: OutageSettings | None = Field(None, description="a time when the provider takes nothing")

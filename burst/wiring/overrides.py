@@ -40,9 +40,7 @@ def read_overrides(
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
-            mistakes.append(
-                Mistake(f"--set {setting}", 0, 0, "not key=value", "such as --set workers.count=4")
-            )
+            mistakes.append(Mistake(f"--set {setting}", 0, 0, "not key=value", "such as --set workers.count=4"))
             continue
         _read(tuple(key.strip().split(".")), text, f"--set {key.strip()}", read, mistakes)
     return tuple(read), tuple(mistakes)
@@ -53,9 +51,7 @@ def top_level_keys() -> frozenset[str]:
     return frozenset({"sink"} | {field.alias or name for name, field in Scenario.model_fields.items()})
 
 
-def _read(
-    path: tuple[str, ...], text: str, source: str, read: list[Override], mistakes: list[Mistake]
-) -> None:
+def _read(path: tuple[str, ...], text: str, source: str, read: list[Override], mistakes: list[Mistake]) -> None:
     try:
         value = read_value(text)
     except ValueError as error:

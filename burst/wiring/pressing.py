@@ -30,12 +30,8 @@ def find_armed(reports: Path, name: str | None) -> ArmedRun:
         return runs[0]
     if not runs:
         what = f"no run {name!r} is" if name else "no run is"
-        raise UsageError(
-            f"{what} under way in {reports}", hint="start one with: burst run SCENARIO --go prompt"
-        )
-    raise UsageError(
-        "several runs are under way: " + ", ".join(run.run for run in runs), hint="name one of them"
-    )
+        raise UsageError(f"{what} under way in {reports}", hint="start one with: burst run SCENARIO --go prompt")
+    raise UsageError("several runs are under way: " + ", ".join(run.run for run in runs), hint="name one of them")
 
 
 async def press(reports: Path, name: str | None, redis: str | None) -> Press:

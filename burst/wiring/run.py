@@ -33,9 +33,7 @@ def make_coordinator(
     if isinstance(loaded.scenario.audience, FileAudience):
         # From anywhere, and later, the run folder must find the same file.
         mapping["audience"] = mapping["audience"] | {"file": str(loaded.base / loaded.scenario.audience.file)}
-    order = RunOrder(
-        loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis
-    )
+    order = RunOrder(loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis)
     return Coordinator(order, open_audience(loaded.scenario.audience, loaded.base), go, progress, build_sink)
 
 

@@ -245,9 +245,7 @@ class _Check:
             return
         beside = file.parent.glob("*") if file.parent.is_dir() else ()
         names = [path.name for path in beside if path.suffix in {".csv", ".ndjson", ".jsonl", ".parquet"}]
-        hint = (
-            nearest(file.name, names, "files there") if names else "a path is relative to the scenario file"
-        )
+        hint = nearest(file.name, names, "files there") if names else "a path is relative to the scenario file"
         self._note(("audience", "file"), f"audience file {named!r} does not exist", hint)
 
     def _check_coverage(self, scenario: Scenario) -> None:
@@ -264,16 +262,12 @@ class _Check:
                 for route in scenario.routes
             )
             if getattr(scenario.audience, name) and not taken:
-                self._note(
-                    ("routes",), f"no route takes all {name} people", "end with a route without `match`"
-                )
+                self._note(("routes",), f"no route takes all {name} people", "end with a route without `match`")
 
     def _note(self, path: Path, what: str, hint: str = "", *, key: bool = False) -> None:
         for set_path, source in reversed(self.sources):
             outside = set_path == path[: len(set_path)]
-            if outside or (
-                path == set_path[: len(path)] and path and self._written(path) not in self.text.values
-            ):
+            if outside or (path == set_path[: len(path)] and path and self._written(path) not in self.text.values):
                 self.mistakes.append(Mistake(source, 0, 0, what, hint))
                 return
         self.mistakes.append(Mistake(self.text.file, *self._place(path, key=key), what, hint))

@@ -46,10 +46,7 @@ def run_command(command: RunCommand) -> int:
     overrides = list(command.overrides)
     loaded = load_scenario(command.scenario, overrides=overrides)
     redis = tuple(url for urls in command.redis for url in urls.split(",") if url)
-    if (
-        command.event is not None
-        and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum()
-    ):
+    if command.event is not None and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"--event {command.event!r} is not a name", hint="use letters, digits, . _ -")
     view = LiveView(Console(stderr=True))
     coordinator = make_coordinator(

@@ -37,9 +37,7 @@ def shipped_path(name: str) -> Path | None:
 
 def shipped() -> tuple[Shipped, ...]:
     """Return every shipped scenario with its description."""
-    return tuple(
-        Shipped(name, path, _description(path)) for name in shipped_names() if (path := shipped_path(name))
-    )
+    return tuple(Shipped(name, path, _description(path)) for name in shipped_names() if (path := shipped_path(name)))
 
 
 def _description(path: Path) -> str:

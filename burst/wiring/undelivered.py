@@ -21,9 +21,7 @@ def undelivered_rows(folder: Path, outcomes: frozenset[str]) -> Iterator[tuple[i
     Raises UsageError when the folder is not a run's, or its audience file has changed place.
     """
     if not (folder / "undelivered.csv").exists():
-        raise UsageError(
-            f"{folder} holds no undelivered.csv", hint="is it the folder of a run that has ended?"
-        )
+        raise UsageError(f"{folder} holds no undelivered.csv", hint="is it the folder of a run that has ended?")
     ranges = [entry for entry in read_undelivered(folder) if not outcomes or entry.outcome in outcomes]
     scenario = scenario_from_mapping(msgspec.json.decode(RunFolder(folder).effective.read_bytes()))
     audience = open_audience(scenario.audience, folder)

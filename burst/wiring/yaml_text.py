@@ -34,9 +34,7 @@ for _tag, _pattern, _first in (
     ),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 ):
-    _Composer.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first)
-    )
+    _Composer.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
 @dataclass(slots=True)
@@ -101,9 +99,7 @@ class _Builder:
         mark = node.start_mark
         self._result.values[path] = (mark.line + 1, mark.column + 1)
         if self._count > _MOST_NODES or any(node is above for above in self._above):
-            raise yaml.MarkedYAMLError(
-                problem="an alias that holds itself, or far too many values", problem_mark=mark
-            )
+            raise yaml.MarkedYAMLError(problem="an alias that holds itself, or far too many values", problem_mark=mark)
         self._above.append(node)
         try:
             if isinstance(node, yaml.MappingNode):

@@ -40,6 +40,4 @@ def main() -> None:
     last, task = interleaved(5, ours, lambda: uvloop.run(_task_each()))
     cost = sorted(result["generator"]["cpu_us_per_notification"] for result in results)[len(results) // 2]
     row("4,000,000 from two shards: GO to last receipt", f"{last:.3f} s")
-    row(
-        "worker CPU of a notification", f"{cost:.3f} us", f"a task each {task:.1f} us", f"{task / cost:.0f} x"
-    )
+    row("worker CPU of a notification", f"{cost:.3f} us", f"a task each {task:.1f} us", f"{task / cost:.0f} x")
