@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from burst.engine.settling import Delta, unpacked
-from burst.measure.histogram import Histogram
+from burst.measure.histogram import Histogram, rank_of
 from burst.measure.tally import Tally
 from burst.measure.timeline import BIN_NS
 from burst.model.batch import UInt8Column
@@ -137,10 +137,10 @@ class Books:
         histogram, audience = self.total.interval("completion"), self._ledger.size
         found: dict[str, int | None] = {}
         for name, percent in _SHARES:
-            rank = -(-audience * percent // 100)
+            rank = rank_of(audience, percent)
             found[name] = None
             if audience and rank <= histogram.total:
-                value = histogram.percentile_us(100 * rank / histogram.total)
+                value = histogram.at_rank_us(rank)
                 found[name] = None if value is None else min(value * 1000, self.total.last_receipt_ns)
         found["all"] = self.total.last_receipt_ns if audience and accepted == audience else None
         return found

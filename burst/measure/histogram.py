@@ -8,6 +8,9 @@ exponent and its ten leading mantissa bits side by side, so one shift of its bit
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 
 from burst.model.batch import Int64Column
@@ -54,6 +57,14 @@ def bucket_lowest_us(index: int) -> int:
 def bucket_highest_us(index: int) -> int:
     """Return the largest value that falls into a bucket."""
     return bucket_lowest_us(index + 1) - 1
+
+
+def rank_of(total: int, percent: float) -> int:
+    """Return how many of ``total`` make up ``percent`` %, rounded up.
+
+    The decimal number is meant, not the double nearest to it: 99.9 % of 41,000 are 40,959, in doubles 40,960.
+    """
+    return math.ceil(Fraction(str(percent)) * total / 100)
 
 
 class Histogram:
@@ -121,8 +132,11 @@ class Histogram:
 
         As HdrHistogram does, the answer is the highest value equivalent to the one found, but never above the maximum.
         """
+        return self.at_rank_us(rank_of(self.total, percent))
+
+    def at_rank_us(self, rank: int) -> int | None:
+        """Return the ``rank``-th smallest value recorded (the first is 1), or None of an empty histogram."""
         if not self.total:
             return None
-        rank = max(1, -int(-(self.total * percent) // 100))
-        index = int(np.searchsorted(np.cumsum(self.counts), min(rank, self.total)))
+        index = int(np.searchsorted(np.cumsum(self.counts), min(max(rank, 1), self.total)))
         return min(bucket_highest_us(index), self.max_us)
