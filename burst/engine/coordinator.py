@@ -40,6 +40,7 @@ from burst.runs.ledger import Ledger, MappedBytes
 from burst.runs.result import Result
 
 GO_LEAD_NS = 30 * NS_PER_MS  # an order crosses in well under a millisecond; this leaves room for a busy machine
+LATE_NS = NS_PER_S  # a fleet armed later than this after its date does not send: the moment has passed
 POLL_S = 0.05
 LEAVE_WITHIN_S = 10.0
 ABORT_WITHIN_S = 0.6
@@ -75,6 +76,7 @@ class Coordinator:
         self._scenario = order.scenario
         self._audience = audience
         self._go = go
+        self._date_ns = go.at_epoch_ns
         self._progress = progress
         self._sinks = [build_sink(route.sink) for route in order.scenario.routes]
         self._clock = MonotonicClock()
@@ -113,7 +115,8 @@ class Coordinator:
                 if not self._interrupted:
                     raise
             except NoGoError as no_go:
-                self._interrupted = str(no_go)
+                self._interrupted = no_go.what
+                self._progress.note(no_go.hint)
             return await self._close()
         except BurstError as error:
             self._journal.write("error", str(error))
@@ -309,8 +312,8 @@ class Coordinator:
         if press is None:
             press = await self._latch().press(self._order.run)
         target_ns = 0
-        if self._go.at_epoch_ns is not None:
-            target_ns = self._clock.now_ns() + self._go.at_epoch_ns - time.time_ns()
+        if self._date_ns is not None:
+            target_ns = self._clock.now_ns() + self._date_ns - time.time_ns()
         offset = await measure_offset(self._control.link, 4)
         go_ns = max(target_ns, self._clock.now_ns() + GO_LEAD_NS)
         await self._control.order(
@@ -329,9 +332,16 @@ class Coordinator:
 
     async def _wait_for_go(self) -> Press | None:
         """Return when it is time; somebody else's press from another process is returned."""
-        if self._go.at_epoch_ns is not None:
+        if self._go.after_armed_ns is not None:
+            self._date_ns = time.time_ns() + self._go.after_armed_ns
+        if self._date_ns is not None:
+            if (late_ns := time.time_ns() - self._date_ns) > LATE_NS:
+                raise NoGoError(
+                    f"NO-GO: the fleet was armed {late_ns / NS_PER_S:.1f} s after the date of GO",
+                    hint="stage earlier: leave more time before --go-at, or use --go prompt",
+                )
             self._progress.phase("go", "countdown")
-            while (left_ns := self._go.at_epoch_ns - time.time_ns()) > GO_LEAD_NS * 2:
+            while (left_ns := self._date_ns - time.time_ns()) > GO_LEAD_NS * 2:
                 self._progress.countdown(left_ns)
                 await asyncio.sleep(min(0.1, (left_ns - GO_LEAD_NS * 2) / NS_PER_S))
                 self._look_after_workers_before_go()

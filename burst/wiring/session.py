@@ -72,7 +72,7 @@ def run_command(command: RunCommand) -> int:
 
 def _when(command: RunCommand, view: LiveView) -> GoWhen:
     if command.go_at is not None:
-        return GoWhen(at_epoch_ns=parse_go_at(command.go_at))
+        return parse_go_at(command.go_at)
     if command.go == "prompt":
         return GoWhen(press=lambda: _enter(view))
     return GoWhen()
