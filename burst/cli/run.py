@@ -30,7 +30,7 @@ import click
     show_default=True,
     help="GO once armed, or when a person presses Enter.",
 )
-@click.option("--go-at", metavar="WHEN", help="GO at a date (2027-02-14T23:40:00Z), or so long after the fleet is armed (+10s).")
+@click.option("--go-at", metavar="WHEN", help="GO at a date (2027-02-14T23:40:00Z), or so long after arming (+10s).")
 @click.option(
     "--reports",
     type=click.Path(path_type=Path, file_okay=False),

@@ -31,7 +31,9 @@ def parse_go_at(text: str, now_epoch_ns: int | None = None) -> GoWhen:
     try:
         at = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
     except ValueError:
-        raise UsageError(f"--go-at {text!r} is not a date", hint="write it like 2027-02-14T23:40:00Z, or +10s") from None
+        raise UsageError(
+            f"--go-at {text!r} is not a date", hint="write it like 2027-02-14T23:40:00Z, or +10s"
+        ) from None
     if at.tzinfo is None:
         raise UsageError(f"--go-at {text!r} has no time zone", hint=f"write {text}Z for UTC, or {text}+01:00")
     at_ns = int(at.timestamp() * 1_000_000) * 1000
