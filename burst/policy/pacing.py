@@ -24,7 +24,7 @@ class Pace:
         """Return ``due_offset_ns`` of each index, as int64 of the same shape."""
         if self.rate_per_s is None:
             return np.zeros_like(indexes)
-        return (indexes * (NS_PER_S / self.rate_per_s)).astype(np.int64)
+        return (indexes * NS_PER_S / self.rate_per_s).astype(np.int64)
 
     def due_by(self, elapsed_ns: int) -> int:
         """Return how many people are due ``elapsed_ns`` after GO: indexes below this are."""

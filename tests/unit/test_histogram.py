@@ -1,5 +1,6 @@
 """The histogram is HdrHistogram's, bucket for bucket; nothing is dropped."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -129,7 +130,7 @@ def test_nanoseconds_are_cut_to_the_microseconds_below(values):
 def test_recording_column_by_column_equals_recording_at_once(values, cuts):
     piecewise = Histogram()
     bounds = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         piecewise.record_us(np.array(values[start:stop], dtype=np.int64))
     assert_same(piecewise, recorded(values))
 
