@@ -12,7 +12,7 @@ import click
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the page. Default: reports/compare.html.",
+    help="Where to write the page. Default: compare-*.html beside the run folders.",
 )
 @click.option(
     "--reports",
@@ -21,13 +21,17 @@ import click
     show_default=True,
     help="Where run folders are.",
 )
-def compare(runs: tuple[str, ...], output: Path | None, reports: Path) -> None:
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
+def compare(runs: tuple[str, ...], output: Path | None, reports: Path, show: bool) -> None:
     """Lay 2 to 8 runs over each other: a table here, and a page."""
     from rich.console import Console
 
-    from burst.report.compare import print_comparison, read_runs, write_comparison
+    from burst.report.compare import page_name, print_comparison, read_runs, write_comparison
     from burst.report.folder import find_run
 
     read = read_runs([find_run(run, reports) for run in runs])
     print_comparison(read, Console())
-    click.echo(f"page: {write_comparison(read, output or reports / 'compare.html')}")
+    path = write_comparison(read, output or reports / page_name(read))
+    click.echo(f"page: {path}")
+    if show:
+        click.launch(str(path))

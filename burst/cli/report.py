@@ -21,7 +21,8 @@ import click
     show_default=True,
     help="Where run folders are.",
 )
-def report(run: str | None, output: Path | None, reports: Path) -> None:
+@click.option("--open", "show", is_flag=True, help="Open it in a browser.")
+def report(run: str | None, output: Path | None, reports: Path, show: bool) -> None:
     """Make the HTML report of RUN again (a folder or a name; the newest if left out), and print the summary."""
     from rich.console import Console
 
@@ -32,3 +33,5 @@ def report(run: str | None, output: Path | None, reports: Path) -> None:
     folder = find_run(run, reports)
     path = write_report(folder, output)
     print_summary(read_result(folder), folder, Console(), report=path)
+    if show:
+        click.launch(str(path))

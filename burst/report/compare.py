@@ -3,132 +3,276 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from burst.model.errors import UsageError
 from burst.model.units import format_rate
-from burst.page.document import chart, document, table
-from burst.report.charts import COLORS, completion_columns, percentile_chart
+from burst.page.document import document
+from burst.page.elements import Html, chart, join, section, table, tag
+from burst.report.charts import LINES, completion_chart, cumulative, percentile_chart
 from burst.report.folder import RunFolder, read_run
-from burst.report.words import WORDS, milliseconds, seconds
+from burst.report.latency import INTERVALS
+from burst.report.words import (
+    NOTHING,
+    WORDS,
+    accepted_by_deadline,
+    milliseconds,
+    needed_percent,
+    percent,
+    plain,
+    seconds,
+)
 from burst.runs.result import Result
 
-MOST = 8
+FEWEST, MOST = 2, 8
+_POINTS = 400
 
-_ROWS: tuple[tuple[str, Callable[[Result], float | None], Callable[[float | None], str]], ...] = (
-    ("accepted", lambda r: float(r.outcomes.accepted), lambda v: f"{v:,.0f}"),
-    (
-        "accepted by the deadline",
-        lambda r: next(
-            (w.accepted / r.audience for w in r.within if w.deadline_s == r.deadline_s and r.audience), None
-        ),
-        lambda v: "–" if v is None else f"{v:.2%}",
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """One row: a name, what it reads, how it is said, and whether more of it is ``better``, worse, or neither."""
+
+    name: str
+    read: Callable[[Result], float | None]
+    say: Callable[[Result], str]
+    better: str = ""
+
+
+def _count(name: str, read: Callable[[Result], int], better: str = "") -> _Number:
+    return _Number(name, read, lambda result: f"{read(result):,}", better)
+
+
+def _timed(name: str, read: Callable[[Result], float | None], say: Callable[[float | None], str]) -> _Number:
+    return _Number(name, read, lambda result: say(read(result)), "less")
+
+
+def _share_by_deadline(result: Result) -> float | None:
+    accepted = accepted_by_deadline(result)
+    return None if accepted is None or not result.audience else accepted / result.audience
+
+
+def _say_by_deadline(result: Result) -> str:
+    accepted = accepted_by_deadline(result)
+    return NOTHING if accepted is None else percent(accepted, result.audience)
+
+
+_NUMBERS = (
+    _count("audience", lambda r: r.audience),
+    _Number("accepted by the deadline", _share_by_deadline, _say_by_deadline, "more"),
+    _count("accepted in the end", lambda r: r.outcomes.accepted, "more"),
+    _timed("50 % accepted after", lambda r: r.completion_s.p50, seconds),
+    _timed("99 % accepted after", lambda r: r.completion_s.p99, seconds),
+    _timed("all accepted after", lambda r: r.completion_s.all, seconds),
+    _timed("end to end p50", lambda r: r.latency_ms.end_to_end.p50, milliseconds),
+    _timed("end to end p99", lambda r: r.latency_ms.end_to_end.p99, milliseconds),
+    _timed("queue wait p99", lambda r: r.latency_ms.queue_wait.p99, milliseconds),
+    _timed("service p99", lambda r: r.latency_ms.service.p99, milliseconds),
+    _Number("mean rate", lambda r: r.rate_per_s.mean, lambda r: format_rate(r.rate_per_s.mean), "more"),
+    _Number("best 100 ms", lambda r: r.rate_per_s.peak, lambda r: format_rate(r.rate_per_s.peak), "more"),
+    _count("retries", lambda r: r.retries),
+    _count("duplicates", lambda r: r.duplicates, "less"),
+    _count("lost", lambda r: r.outcomes.lost, "less"),
+    _Number(
+        "CPU a notification",
+        lambda r: r.generator.cpu_us_per_notification,
+        lambda r: f"{r.generator.cpu_us_per_notification:.2f} µs",
+        "less",
     ),
-    ("99 % accepted after", lambda r: r.completion_s.p99, seconds),
-    ("all accepted after", lambda r: r.completion_s.all, seconds),
-    ("end to end p50", lambda r: r.latency_ms.end_to_end.p50, milliseconds),
-    ("end to end p99", lambda r: r.latency_ms.end_to_end.p99, milliseconds),
-    ("service p99", lambda r: r.latency_ms.service.p99, milliseconds),
-    ("mean rate", lambda r: r.rate_per_s.mean, lambda v: format_rate(v or 0.0)),
-    ("CPU of a notification, us", lambda r: r.generator.cpu_us_per_notification, lambda v: f"{v:.3f}"),
-    ("retries", lambda r: float(r.retries), lambda v: f"{v:,.0f}"),
-    ("duplicates", lambda r: float(r.duplicates), lambda v: f"{v:,.0f}"),
 )
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunFolder]:
     """Read two to eight runs. Raises UsageError."""
-    if not 2 <= len(folders) <= MOST:
-        raise UsageError(f"compare takes 2 to {MOST} runs, not {len(folders)}", hint="burst compare RUN RUN")
+    if not FEWEST <= len(folders) <= MOST:
+        raise UsageError(f"compare takes {FEWEST} to {MOST} runs, not {len(folders)}", hint="burst compare RUN RUN")
     return [read_run(folder) for folder in folders]
 
 
 def differences(runs: Sequence[RunFolder]) -> list[str]:
     """Return in what the runs differ beyond their numbers: then they are not the same experiment."""
     told = []
-    for name, read in (
-        ("scenario", lambda r: r.scenario),
-        ("audience", lambda r: f"{r.audience:,} people"),
-        ("cores", lambda r: r.environment.get("cores")),
-        ("workers", lambda r: r.environment.get("workers")),
-        ("queue", lambda r: r.environment.get("queue")),
-        ("Python", lambda r: r.environment.get("python")),
-    ):
-        values = list(dict.fromkeys(str(read(run.result)) for run in runs))
-        if len(values) > 1:
-            told.append(f"{name} differs: {', '.join(values)}")
+    environments = [run.result.environment for run in runs]
+    keys = list(dict.fromkeys(key for environment in environments for key in environment))
+    given: list[tuple[str, list[str]]] = [
+        ("scenario", [run.result.scenario for run in runs]),
+        ("audience", [f"{run.result.audience:,} people" for run in runs]),
+        ("deadline", [f"{run.result.deadline_s:g} s" for run in runs]),
+        ("judge", [run.result.judge for run in runs]),
+        *((key, [str(one.get(key, "not recorded")) for one in environments]) for key in keys),
+    ]
+    for name, values in given:
+        distinct = list(dict.fromkeys(values))
+        if len(distinct) > 1:
+            told.append(f"{name.replace('_', ' ')} differs: {', '.join(distinct)}")
+    texts = {run.scenario for run in runs if run.scenario is not None}
+    if len(texts) > 1 and not told:
+        told.append("scenario.yaml differs in its settings")
+    told += [
+        f"the generator was the limit of {run.path.name}: {run.result.generator.reason}"
+        for run in runs
+        if run.result.generator.limited
+    ]
     return told
 
 
-def _cells(runs: Sequence[RunFolder]) -> list[list[str]]:
-    """Return a row for each number, each run's beside its change from the first."""
-    rows = [["verdict", *(WORDS[run.result.verdict] for run in runs)]]
-    for name, read, show in _ROWS:
-        values = [read(run.result) for run in runs]
-        first = values[0]
-        cells = [name]
-        for number, value in enumerate(values):
-            change = f" ({value / first - 1:+.1%})" if number and first and value is not None else ""
-            cells.append(show(value) + change)
-        rows.append(cells)
-    return rows
-
-
 def print_comparison(runs: Sequence[RunFolder], console: Console) -> None:
-    """Print the runs beside each other, and what makes them different experiments."""
-    view = Table(box=None, pad_edge=False)
+    """Print the runs side by side, each beside its change from the first, and what makes them differ."""
+    for number, run in enumerate(runs, start=1):
+        console.print(Text(plain(f"{number}  {run.path.name}  {run.result.headline}")), soft_wrap=True, style="bold")
+    view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     view.add_column("")
-    for run in runs:
-        view.add_column(run.result.run, justify="right", overflow="fold")
-    for row in _cells(runs):
-        view.add_row(*row)
+    for number in range(1, len(runs) + 1):
+        view.add_column(str(number), justify="right", no_wrap=True)
+    for row in _NUMBERS:
+        cells = [Text.assemble(said, *_styled(change)) for said, change in _cells(row, runs)]
+        view.add_row(row.name, *cells)
     console.print(view)
     for told in differences(runs):
-        console.print(f"careful: {told}", style="yellow", highlight=False)
+        console.print(Text(plain(f"careful: {told}"), style="yellow"), soft_wrap=True)
 
 
 def write_comparison(runs: Sequence[RunFolder], path: Path) -> Path:
     """Write the page; return where it is."""
-    names = [run.result.run for run in runs]
-    careful = "".join(f"<p><b>Careful:</b> {escape(told)}</p>" for told in differences(runs))
-    body = (
-        f'<header class="verdict aborted"><h1>{len(runs)} runs compared</h1><p>{escape(", ".join(names))}</p>{careful}</header>'
-        '<div class="grid">'
-        + chart("completion", "Cumulative completion", "share of the audience accepted, since GO")
-        + chart("percentiles", "Latency by percentile", "end to end")
-        + f'<section class="wide">{table("Numbers, and the change from the first run", ["", *names], _cells(runs))}</section></div>'
-    )
-    path.write_text(document(f"compare {' '.join(names)}", body, {"charts": _charts(runs)}), encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_comparison(runs), encoding="utf-8")
     return path
 
 
-def _charts(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    curves = [completion_columns(run) for run in runs]
-    times = sorted({time for run_times, _ in curves for time in run_times})
-    columns: list[list[float | None]] = [list(times)]
-    for run_times, shares in curves:
-        known = dict(zip(run_times, shares, strict=True))
-        columns.append([known.get(time) for time in times])
-    return {
-        "completion": {
-            "kind": "plot",
-            "x": {"label": "time", "format": "seconds", "unit": " s"},
-            "y": {"format": "share", "range": [0, 105]},
-            "series": [
-                {"label": run.result.run, "color": color} for run, color in zip(runs, COLORS, strict=False)
-            ],
-            "columns": columns,
-        },
-        "percentiles": percentile_chart(
-            [
-                (run.result.run, color, run.latency["end_to_end"].curve)
-                for run, color in zip(runs, COLORS, strict=False)
-                if "end_to_end" in run.latency
-            ]
+def page_name(runs: Sequence[RunFolder]) -> str:
+    """Return the file name of a comparison: ``compare-FIRST-with-SECOND.html``."""
+    others = runs[1].path.name if len(runs) == FEWEST else f"{len(runs) - 1}-others"
+    return f"compare-{runs[0].path.name}-with-{others}.html"
+
+
+def render_comparison(runs: Sequence[RunFolder]) -> str:
+    """Return the whole page. The same folders give the same page."""
+    careful = [tag("p", f"Careful: {told}.", class_="wide notice") for told in differences(runs)]
+    charts = _charts(runs)
+    pictures = [
+        chart("completion", "Cumulative completion", "Accepted share of each audience since GO.", css="wide")
+        if "completion" in charts
+        else Html("")
+    ]
+    pictures += [
+        chart(name, f"Latency by percentile: {words}", "Both scales logarithmic.")
+        for name, words in INTERVALS.items()
+        if name in charts
+    ]
+    main = tag("main", tag("div", *careful, _verdicts(runs), _numbers(runs), *pictures, class_="grid"))
+    footer = tag("footer", tag("p", "Made by burst from the run folders; this page is one file and fetches nothing."))
+    band = tag(
+        "header",
+        tag(
+            "div",
+            tag("p", tag("b", "burst"), tag("span", "compare"), class_="where"),
+            tag("h1", tag("span", f"{len(runs)} runs", class_="word long")),
         ),
-    }
+        class_="band plain",
+    )
+    title = f"compare {' '.join(run.path.name for run in runs)}"
+    return document(title, join((band, main, footer)), {"charts": charts})
+
+
+def _cells(number: _Number, runs: Sequence[RunFolder]) -> list[tuple[str, str]]:
+    """Return (value, change from the first run) of each run; a change for the worse ends in ``!``."""
+    first = number.read(runs[0].result)
+    cells = []
+    for at, run in enumerate(runs):
+        value, change = number.read(run.result), ""
+        if at and first and value is not None and value != first:
+            change = f"{value / first - 1:+.1%}"
+            if number.better and (value > first) != (number.better == "more"):
+                change += "!"
+        cells.append((number.say(run.result), change))
+    return cells
+
+
+def _styled(change: str) -> list[tuple[str, str]]:
+    return [(" " + change.rstrip("!"), "red" if change.endswith("!") else "dim")] if change else []
+
+
+def _verdicts(runs: Sequence[RunFolder]) -> Html:
+    rows = [
+        (
+            join((_key(at), f"{at + 1} {run.path.name}")),
+            tag("b", WORDS[run.result.verdict]),
+            run.result.headline.partition(": ")[2] or run.result.headline,
+        )
+        for at, run in enumerate(runs)
+    ]
+    return section("Verdicts", table("Verdicts", ["run", "", ""], rows, css="text", quiet=True), css="wide")
+
+
+def _key(at: int) -> Html:
+    color, dash = LINES[at]
+    return Html(
+        '<svg class="line-key" viewBox="0 0 28 10" aria-hidden="true"><path d="M0 5h28" '
+        f'style="stroke:var({color});stroke-width:3" stroke-dasharray="{" ".join(map(str, dash))}"/></svg>'
+    )
+
+
+def _numbers(runs: Sequence[RunFolder]) -> Html:
+    rows = []
+    for number in _NUMBERS:
+        cells = [
+            join((said, " ", tag("span", change.rstrip("!"), class_="bad" if change.endswith("!") else "soft")))
+            if change
+            else said
+            for said, change in _cells(number, runs)
+        ]
+        rows.append((number.name, *cells))
+    head = ["", *(f"{at} {run.path.name}" for at, run in enumerate(runs, start=1))]
+    told = "Beside each value its change from the first run; red is for the worse."
+    return section("Numbers", tag("p", told), table("Numbers", head, rows, quiet=True), css="wide")
+
+
+def _charts(runs: Sequence[RunFolder]) -> dict[str, Any]:
+    charts: dict[str, Any] = {}
+    names = [f"{at} {run.path.name}" for at, run in enumerate(runs, start=1)]
+    lines = [(at, *cumulative(run)) for at, run in enumerate(runs)]
+    lines = [line for line in lines if line[1]]
+    if lines:
+        charts["completion"] = _overlaid(runs, names, lines)
+    for tag_name in INTERVALS:
+        # A run without this histogram keeps its place, so that colours mean the same run in every chart.
+        curves = [
+            (name, run.latency[tag_name].curve if tag_name in run.latency else ())
+            for name, run in zip(names, runs, strict=True)
+        ]
+        if any(curve for _, curve in curves):
+            charts[tag_name] = percentile_chart(curves)
+    return charts
+
+
+def _overlaid(
+    runs: Sequence[RunFolder], names: Sequence[str], lines: Sequence[tuple[int, list[float], list[float]]]
+) -> dict[str, Any]:
+    deadlines = {runs[at].result.deadline_s for at, _, _ in lines}
+    last = max(times[-1] for _, times, _ in lines)
+    start = min(0.0, *(times[0] for _, times, _ in lines))
+    deadline = max(deadlines)
+    end = max(last, deadline) * 1.03 if deadline <= 12 * last else last * 1.05
+    grid = np.round(np.linspace(start, last, _POINTS), 4)
+    columns: list[list[Any]] = [grid.tolist()]
+    series = []
+    for at, times, shares in lines:
+        color, dash = LINES[at]
+        series.append({"label": names[at], "color": color, "dash": dash, "width": 2.25})
+        # After its last receipt a run stays where it is: the line goes on, so that its end can be compared.
+        columns.append(np.round(np.interp(grid, times, shares), 4).tolist())
+    drawn = completion_chart(series, columns, end)
+    needs = {needed_percent(run.result) for run in runs} - {None}
+    marks: list[dict[str, Any]] = [
+        {"x": deadline, "label": f"deadline T+{deadline:g} s", "color": "--nogo"}
+        for deadline in sorted(deadlines)
+        if deadline > 0
+    ]
+    marks += [{"y": need, "label": f"need {need:.12g} %", "color": "--go"} for need in sorted(n for n in needs if n)]
+    return {**drawn, "marks": marks}

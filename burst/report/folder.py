@@ -1,4 +1,4 @@
-"""A run folder, read into frozen values. Only ``result.json`` must be there; what else is absent is said, not fatal."""
+"""A run folder as frozen values. Only ``result.json`` must be there; what else is absent is said."""
 
 from __future__ import annotations
 
@@ -168,9 +168,7 @@ def _runs(root: Path) -> list[Path]:
 def _newest(root: Path) -> Path:
     runs = _runs(root)
     if not runs:
-        raise UsageError(
-            f"there is no run in {root}", hint="`burst run SCENARIO` makes one, or name a run folder"
-        )
+        raise UsageError(f"there is no run in {root}", hint="`burst run SCENARIO` makes one, or name a run folder")
     return max(runs, key=lambda run: ((run / RESULT).stat().st_mtime_ns, run.name))
 
 
@@ -179,13 +177,11 @@ def _read_text(path: Path) -> str:
 
 
 def _read_columns(path: Path, header: tuple[str, ...]) -> Int64Column:
-    """Return the rows as int64 of shape (rows, columns). A torn last line (the run was cut off) is left out."""
+    """Return the rows as int64 of shape (rows, columns), without a torn last line."""
     lines = _read_text(path).split("\n")
     if tuple(lines[0].strip().split(",")) != header:
         raise ValueError(f"its first line is not {','.join(header)}")
-    complete = [
-        line for line in lines[1:-1] if line.strip()
-    ]  # what follows the last newline is torn, or nothing
+    complete = [line for line in lines[1:-1] if line.strip()]  # what follows the last newline is torn, or nothing
     if not complete:
         raise ValueError("it has no rows")
     table = np.array([line.split(",") for line in complete], dtype=np.int64)
@@ -218,11 +214,10 @@ def _read_journal(path: Path) -> tuple[Moment, ...]:
             continue  # the last line of a run that was killed may be torn
         if isinstance(entry, dict):
             t_s = entry.get("t_s")
-            known = isinstance(t_s, (int, float)) and not isinstance(t_s, bool)
             moments.append(
                 Moment(
                     str(entry.get("at", "")),
-                    float(t_s) if known else None,
+                    float(t_s) if isinstance(t_s, (int, float)) else None,
                     str(entry.get("kind", "note")),
                     str(entry.get("what", "")),
                 )

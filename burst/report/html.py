@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
-from burst.model.units import format_rate
-from burst.page.document import bar, chart, document, table
+from burst.page.document import document
+from burst.page.elements import Html, html, join, tag
+from burst.report import pictures, sections
 from burst.report.charts import charts_of
 from burst.report.folder import RunFolder, read_run
-from burst.report.words import WORDS, milliseconds, seconds
+from burst.report.words import (
+    JUDGES,
+    NOTHING,
+    WORDS,
+    accepted_by_deadline,
+    generator_line,
+    milliseconds,
+    needed_percent,
+    percent,
+    seconds,
+)
 from burst.runs.result import Result
 
 NAME = "report.html"
+
+_SIGNS = {
+    "pass": "M4 13l6 6L21 5",
+    "fail": "M5 5l14 14M19 5L5 19",
+    "inconclusive": "M4 9h16M4 15h16",
+    "aborted": "M6 6h12v12H6z",
+}
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
@@ -25,255 +42,132 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
 def render(run: RunFolder) -> str:
     """Return the whole page. The same folder gives the same page."""
     result = run.result
-    body = "".join(
-        (
-            _verdict(result),
-            _big(result),
-            '<div class="grid">',
-            _charts(run),
-            "</div>",
-            '<div class="grid">',
-            _section(_criteria(result)),
-            _section(_outcomes(run)),
-            _section(_intervals(result), "wide"),
-            _balance(result),
-            _section(_generator(result)),
-            _section(_environment(result)),
-            _story(run),
-            "</div>",
-            _footer(run),
-        )
-    )
-    return document(
-        f"{WORDS[result.verdict]} {result.scenario} {result.run}", body, {"charts": charts_of(run)}
-    )
-
-
-def _section(content: str, css: str = "") -> str:
-    return f'<section class="{css}">{content}</section>' if content else ""
-
-
-def _verdict(result: Result) -> str:
-    when = f"GO at {result.go_at}" if result.go_at else f"started {result.started_at}, no GO"
-    by = f", pressed by {result.pressed_by}" if result.pressed_by else ""
-    return (
-        f'<header class="verdict {result.verdict}"><div class="word">{WORDS[result.verdict]}</div>'
-        f"<h1>{escape(result.headline)}</h1>"
-        f"<p>{escape(result.description or result.scenario)}</p>"
-        f"<p>{escape(f'{result.scenario} · run {result.run} · {when}{by}')}</p></header>"
-    )
-
-
-def _big(result: Result) -> str:
-    within = next((one for one in result.within if one.deadline_s == result.deadline_s), None)
-    share = f"{within.accepted / result.audience:.2%}" if within and result.audience else "–"
-    cells = (
-        (share, f"of {result.audience:,} accepted by T+{result.deadline_s:g} s"),
-        (seconds(result.completion_s.p99), "until 99 % of the audience were accepted"),
-        (milliseconds(result.latency_ms.end_to_end.p99), "end to end, 99th percentile"),
-        (
-            format_rate(result.rate_per_s.peak),
-            f"peak (best 100 ms); mean {format_rate(result.rate_per_s.mean)}",
+    charts = charts_of(run)
+    main = tag(
+        "main",
+        tag(
+            "div",
+            _limited(result),
+            pictures.completion(run, charts),
+            sections.criteria(result),
+            sections.outcomes(run),
+            pictures.arrivals(run, charts),
+            pictures.percentiles(run, charts),
+            pictures.intervals(result),
+            pictures.heat(run, charts),
+            sections.balance(result),
+            sections.story(run),
+            sections.generator(result),
+            sections.environment(result),
+            sections.scenario(run),
+            class_="grid",
         ),
     )
-    return (
-        '<div class="big">'
-        + "".join(f"<div><b>{escape(big)}</b><span>{escape(small)}</span></div>" for big, small in cells)
-        + "</div>"
+    body = join((_verdict(result), _numerals(result), main, _footer(run)))
+    title = f"{WORDS[result.verdict]} {result.scenario} {result.run}"
+    return document(title, body, {"charts": charts}, icon=result.verdict)
+
+
+def _verdict(result: Result) -> Html:
+    word = WORDS[result.verdict]
+    told = result.headline.removeprefix(f"{word}:").strip()
+    when = f"GO at {_clock(result.go_at)}" if result.go_at else f"started {_clock(result.started_at)}, no GO was given"
+    by = f", pressed by {result.pressed_by}" if result.pressed_by else ""
+    where = (("b", "burst"), ("span", result.event), ("span", result.scenario), ("span", f"run {result.run}"))
+    sign = Html(
+        '<svg viewBox="0 0 24 24" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="4.2">'
+        f'<path d="{_SIGNS[result.verdict]}"/></svg>'
+    )
+    lines = [tag("p", result.description, class_="more")] if result.description else []
+    return tag(
+        "header",
+        tag(
+            "div",
+            tag("p", *(tag(name, text) for name, text in _distinct(where)), class_="where"),
+            tag(
+                "h1",
+                tag("span", sign, word, class_=f"word{' long' if len(word) > 6 else ''}"),
+                Html('<span class="quiet"> </span>'),
+                tag("span", told, class_="line"),
+            ),
+            *lines,
+            tag("p", f"{when}{by}; {JUDGES[result.judge]}.", class_="more"),
+        ),
+        class_=f"band {result.verdict}",
     )
 
 
-def _charts(run: RunFolder) -> str:
-    result = run.result
-    done = result.completion_s
-    latency = result.latency_ms
-    told = (
-        f"half by {seconds(done.p50)}, 90 % by {seconds(done.p90)}, 99 % by {seconds(done.p99)}, all by {seconds(done.all)}"
-        if result.outcomes.accepted
-        else "nobody was accepted"
-    )
-    return "".join(
+def _distinct(parts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """Drop a name that another repeats: a run without an event of its own is named after its scenario."""
+    texts = [text for _, text in parts]
+    return [
+        (name, text)
+        for at, (name, text) in enumerate(parts)
+        if text
+        and not any(text in other.split(" ") for other in texts[:at] + texts[at + 1 :] if other != text)
+        and text not in texts[:at]
+    ]
+
+
+def _clock(at: str) -> str:
+    return at.replace("T", " ").replace("Z", " UTC") if at else "at an unknown time"
+
+
+def _big(value: str) -> Html:
+    """Set the unit smaller than the number."""
+    number, space, unit = value.rpartition(" ")
+    return join((number, " ", tag("small", unit))) if space else html(value)
+
+
+def _numerals(result: Result) -> Html:
+    by_deadline, need = accepted_by_deadline(result), needed_percent(result)
+    started = result.outcomes.unsent < result.audience
+    counted = by_deadline is not None and started
+    share = percent(by_deadline, result.audience) if by_deadline is not None and counted else NOTHING
+    people = f"{by_deadline:,} of {result.audience:,} people" if counted else "nothing was sent"
+    done, end_to_end = result.completion_s, result.latency_ms.end_to_end
+    reached = f"half by {seconds(done.p50)}, 90 % by {seconds(done.p90)}, all by {seconds(done.all)}"
+    cells = (
         (
-            chart("completion", "Cumulative completion", told),
-            chart(
-                "arrivals",
-                "Arrivals per 100 ms",
-                f"{result.outcomes.accepted:,} accepts; peak {format_rate(result.rate_per_s.peak)}",
-            ),
-            chart(
-                "percentiles",
-                "Latency by percentile",
-                f"end to end p99 {milliseconds(latency.end_to_end.p99)}, service p99 {milliseconds(latency.service.p99)}",
-            ),
-            chart(
-                "heat",
-                "Service latency over time",
-                f"p50 {milliseconds(latency.service.p50)}, max {milliseconds(latency.service.max)}; darker or brighter is more",
-            ),
-        )
+            f"accepted by T+{result.deadline_s:g} s",
+            share,
+            people + (f"; need {need:.12g} %" if need is not None else ""),
+        ),
+        ("99 % of the audience accepted after", seconds(done.p99) if started else NOTHING, reached if started else ""),
+        (
+            "end to end, p99",
+            milliseconds(end_to_end.p99),
+            f"p50 {milliseconds(end_to_end.p50)}, max {milliseconds(end_to_end.max)}"
+            if end_to_end.p50 is not None
+            else "",
+        ),
+    )
+    return tag(
+        "dl",
+        *(
+            tag("div", tag("dt", name), tag("dd", _big(value)), tag("dd", more, class_="under"))
+            for name, value, more in cells
+        ),
+        class_="numerals",
     )
 
 
-def _criteria(result: Result) -> str:
-    rows = [
-        [
-            criterion.name,
-            '<span class="ok">✓ holds</span>' if criterion.ok else '<span class="bad">✗ fails</span>',
-            _value(criterion.measured),
-        ]
-        for criterion in result.criteria
-    ]
-    return (
-        table("Criteria", ["criterion", "", "measured"], rows)
-        if rows
-        else "<h2>Criteria</h2><p>none were set</p>"
+def _limited(result: Result) -> Html:
+    if not result.generator.limited:
+        return Html("")
+    consequence = {
+        "pass": "A pass stands all the same.",
+        "aborted": "",
+    }.get(result.verdict, "What it missed must not be blamed on the system under test.")
+    return tag("p", f"The generator {generator_line(result)}. {consequence}".rstrip(), class_="wide notice")
+
+
+def _footer(run: RunFolder) -> Html:
+    absent = [tag("p", f"Absent: {what}.") for what in run.absent]
+    made = tag(
+        "p",
+        f"Made by burst from the run folder {run.path.name}; this page is one file and fetches nothing. ",
+        tag("code", f"burst report {run.path.name}"),
+        " makes it again.",
     )
-
-
-def _value(value: float | str | None) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
-
-
-def _outcomes(run: RunFolder) -> str:
-    result = run.result
-    total = result.audience or 1
-    rows = [
-        [name, bar(count / total, f"{count:,}"), f"{count / total:.3%}"]
-        for name in result.outcomes.__struct_fields__
-        for count in [getattr(result.outcomes, name)]
-    ]
-    extra = [
-        ["duplicates", f"{result.duplicates:,}", ""],
-        ["retries after a refusal", f"{result.retries:,}", ""],
-        ["sent before GO", f"{result.early:,}", ""],
-        ["prefetched before GO", f"{result.prefetched:,}", f"{result.prefetched / total:.1%}"],
-    ]
-    content = table("Outcomes", ["each person, once", "people", "share"], rows + extra)
-    if result.reasons:
-        reasons = [[reason.reason, reason.outcome, f"{reason.count:,}"] for reason in result.reasons]
-        content += table("Reasons", ["reason", "outcome", "people"], reasons)
-    if run.undelivered is not None and run.undelivered.people:
-        content += (
-            f"<p>{run.undelivered.people:,} people without the push, in {run.undelivered.ranges:,} ranges: "
-            f"<code>burst undelivered {escape(result.run)}</code> lists their tokens.</p>"
-        )
-    return content
-
-
-def _intervals(result: Result) -> str:
-    latency = result.latency_ms
-    intervals = (
-        ("end to end: due to answered", latency.end_to_end),
-        ("queue wait: due to first sent", latency.queue_wait),
-        ("service: last sent to answered", latency.service),
-    )
-    longest = max((values.max or 0.0 for _, values in intervals), default=0.0) or 1.0
-    rows = [
-        [name]
-        + [
-            bar((value or 0.0) / longest, milliseconds(value))
-            for value in (v.p50, v.p90, v.p99, v.p99_9, v.max)
-        ]
-        for name, v in intervals
-    ]
-    return table("The intervals side by side", ["interval", "p50", "p90", "p99", "p99.9", "max"], rows)
-
-
-def _balance(result: Result) -> str:
-    tail = sum(worker.last_percent for worker in result.workers)
-    most = max((worker.accepted for worker in result.workers), default=0) or 1
-    workers = [
-        [
-            f"worker {worker.worker}" + ("" if worker.state == "left" else f" ({worker.state})"),
-            bar(worker.accepted / most, f"{worker.accepted:,}"),
-            f"{worker.batches:,} ({worker.stolen_batches:,} stolen)",
-            seconds(worker.last_receipt_s),
-            bar(
-                worker.last_percent / tail if tail else 0.0,
-                f"{worker.last_percent / tail:.0%}" if tail else "–",
-            ),
-            f"{worker.cpu_share:.0%}",
-            f"{worker.peak_rss_mb:.0f} MB",
-        ]
-        for worker in result.workers
-    ]
-    most_shard = max((shard.people for shard in result.shards), default=0) or 1
-    shard_tail = sum(shard.last_percent for shard in result.shards)
-    shards = [
-        [
-            f"shard {shard.shard}",
-            bar(shard.people / most_shard, f"{shard.people:,}"),
-            f"{shard.batches:,}",
-            seconds(shard.last_receipt_s),
-            f"{shard.last_percent / shard_tail:.0%}" if shard_tail else "–",
-            shard.server,
-            f"{shard.memory_mb:.0f} MB",
-        ]
-        for shard in result.shards
-    ]
-    parts = []
-    if workers:
-        owner = max(result.workers, key=lambda worker: worker.last_percent)
-        told = (
-            f"worker {owner.worker} owned {owner.last_percent / tail:.0%} of the last 1 % of receipts"
-            if tail
-            else ""
-        )
-        head = ["worker", "accepted", "batches", "last receipt", "of the last 1 %", "CPU", "memory"]
-        parts.append(_section(table("Balance of the workers", head, workers) + f"<p>{told}</p>", "wide"))
-    if shards:
-        head = ["shard", "people", "batches", "last receipt", "of the last 1 %", "server", "memory staged"]
-        parts.append(_section(table("Balance of the shards", head, shards), "wide"))
-    if len(result.routes) > 1:
-        routes = [[route.route, f"{route.people:,}"] for route in result.routes]
-        parts.append(_section(table("Routes", ["route", "people"], routes)))
-    return "".join(parts)
-
-
-def _generator(result: Result) -> str:
-    generator = result.generator
-    was = f"was the limit: {generator.reason}" if generator.limited else "was not the limit"
-    rows = [
-        ["verdict on itself", was],
-        ["event loop late (p99)", milliseconds(generator.loop_lag_ms_p99)],
-        ["busiest worker", f"{generator.cpu_share:.0%} of a core"],
-        ["CPU of a notification", f"{generator.cpu_us_per_notification:.3f} µs"],
-        ["largest worker", f"{generator.peak_rss_mb:.0f} MB"],
-        ["GO skew between workers", f"{result.go_skew_ms:.3f} ms"],
-        ["clock uncertainty", f"{result.clock_uncertainty_ms:.3f} ms"],
-        ["staging, arming", f"{seconds(result.stage_s)}, {seconds(result.arm_s)}"],
-    ]
-    return table("Was it the generator?", ["", ""], rows, css="text")
-
-
-def _environment(result: Result) -> str:
-    rows = [[key, str(value)] for key, value in result.environment.items()]
-    rows += [["judge", result.judge], ["event", result.event]]
-    notes = "".join(f"<p>{escape(note)}</p>" for note in result.notes)
-    return table("Environment", ["", ""], rows, css="text") + notes
-
-
-def _story(run: RunFolder) -> str:
-    rows = [
-        [
-            moment.at.replace("T", " "),
-            "" if moment.t_s is None else f"T{moment.t_s:+.3f} s",
-            moment.kind,
-            moment.what,
-        ]
-        for moment in run.journal
-    ]
-    story = table("What happened", ["when (UTC)", "after GO", "", "what"], rows, css="text") if rows else ""
-    scenario = (
-        f"<details><summary>The scenario as it was run</summary><pre>{escape(run.scenario)}</pre></details>"
-        if run.scenario
-        else ""
-    )
-    return _section(story + scenario, "wide")
-
-
-def _footer(run: RunFolder) -> str:
-    absent = "".join(f"<p>Absent: {escape(what)}</p>" for what in run.absent)
-    return f"<footer>{absent}<p>Made by burst from its run folder {escape(run.path.name)}; this page fetches nothing.</p></footer>"
+    return tag("footer", *absent, made)

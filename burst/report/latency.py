@@ -31,7 +31,7 @@ class Distribution:
 
 
 def read_distributions(path: Path) -> dict[str, Distribution]:
-    """Read the histograms of ``path`` by tag; lines of one tag are added up. Raises ValueError on a foreign file."""
+    """Read the histograms of ``path`` by tag, lines of one tag added up. Raises ValueError."""
     from hdrh.codec import HdrCookieException, HdrLengthException
     from hdrh.histogram import HdrHistogram
 
@@ -66,7 +66,6 @@ def _distribution(tag: str, histogram: object) -> Distribution:
     wanted = np.maximum(1, np.ceil((1 - 10.0**-nines) * total - 1e-9))
     at = np.searchsorted(cumulative, wanted)
     curve = tuple(
-        (round(float(nine), 4), round(float(value), 4))
-        for nine, value in zip(nines, value_ms[at], strict=True)
+        (round(float(nine), 4), round(float(value), 4)) for nine, value in zip(nines, value_ms[at], strict=True)
     )
     return Distribution(tag, total, float(value_ms[-1]), curve)

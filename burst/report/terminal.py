@@ -5,69 +5,94 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from burst.model.units import format_rate
-from burst.report.words import milliseconds, seconds
-from burst.runs.result import Percentiles, Result
+from burst.report.words import (
+    accepted_by_deadline,
+    criterion_value,
+    generator_line,
+    milliseconds,
+    percent,
+    plain,
+    seconds,
+    stragglers,
+)
+from burst.runs.result import Result
 
-_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "aborted": "bold"}
-
-
-def _interval(name: str, values: Percentiles) -> str:
-    cells = (
-        ("p50", values.p50),
-        ("p90", values.p90),
-        ("p99", values.p99),
-        ("p99.9", values.p99_9),
-        ("max", values.max),
-    )
-    return f"  {name:<12}" + "  ".join(f"{label} {milliseconds(value):>7}" for label, value in cells)
-
-
-def _lines(result: Result, report: Path) -> list[str]:
-    outcomes = result.outcomes
-    lines = []
-    for within in result.within:
-        share = within.accepted / result.audience if result.audience else 0.0
-        lines.append(
-            f"  accepted by T+{within.deadline_s:g} s: {within.accepted:,} of {result.audience:,} ({share:.2%})"
-        )
-    done = result.completion_s
-    lines.append(
-        f"  completion  p50 {seconds(done.p50)}  p90 {seconds(done.p90)}  p99 {seconds(done.p99)}  all {seconds(done.all)}"
-    )
-    for name in ("end_to_end", "queue_wait", "service"):
-        lines.append(_interval(name.replace("_", " "), getattr(result.latency_ms, name)))
-    lines.append(
-        f"  rate        mean {format_rate(result.rate_per_s.mean)}  peak {format_rate(result.rate_per_s.peak)} (best 100 ms)"
-    )
-    told = [f"{name} {count:,}" for name in outcomes.__struct_fields__ if (count := getattr(outcomes, name))]
-    lines.append(
-        f"  outcomes    {', '.join(told)}; duplicates {result.duplicates:,}, retries {result.retries:,}"
-    )
-    generator = result.generator
-    was = f"was the limit: {generator.reason}" if generator.limited else "was not the limit"
-    lines.append(
-        f"  generator   {was} ({generator.cpu_us_per_notification:.2f} us CPU a push, {generator.peak_rss_mb:.0f} MB a worker)"
-    )
-    for criterion in result.criteria:
-        lines.append(
-            f"  {'ok  ' if criterion.ok else 'FAIL'}        {criterion.name} (measured {criterion.measured})"
-        )
-    if owner := max(result.workers, key=lambda worker: worker.last_percent, default=None):
-        tail = sum(worker.last_percent for worker in result.workers)
-        if tail and len(result.workers) > 1:
-            lines.append(
-                f"  stragglers  worker {owner.worker} owned {owner.last_percent / tail:.0%} of the last 1 %"
-            )
-    lines += [f"  note        {note}" for note in result.notes]
-    lines.append(f"  report      {report}")
-    return lines
+_STYLES = {
+    "pass": "bold green",
+    "fail": "bold red",
+    "inconclusive": "bold yellow",
+    "aborted": "bold bright_black",
+}
+_LABEL = 13
 
 
 def print_summary(result: Result, folder: Path, console: Console, *, report: Path | None = None) -> None:
     """Print the verdict and the numbers; plain text where there is no terminal."""
-    console.print(escape(result.headline), style=_STYLES[result.verdict], highlight=False, soft_wrap=True)
-    for line in _lines(result, report or folder / "report.html"):
-        console.print(escape(line), highlight=False, soft_wrap=True)
+    _say(console, Text(plain(result.headline), style=_STYLES[result.verdict]))
+    _say(console, Text(plain(f"{result.scenario}, run {result.run}, event {result.event}"), style="dim"))
+    if result.generator.limited:
+        _say(console, _row("generator", generator_line(result), "yellow"))
+    if result.outcomes.unsent < result.audience:
+        for line in _measured(result):
+            _say(console, line)
+    for name, value in _counts(result):
+        _say(console, _row(name, value))
+    for criterion in result.criteria:
+        told = f"{criterion.name} (measured {criterion_value(criterion.name, criterion.measured)})"
+        _say(console, _row("ok" if criterion.ok else "FAILED", told, "green" if criterion.ok else "red"))
+    for told in stragglers(result):
+        _say(console, _row("last 1 %", told))
+    if not result.generator.limited and result.outcomes.unsent < result.audience:
+        _say(console, _row("generator", generator_line(result)))
+    for note in result.notes:
+        _say(console, _row("note", note))
+    path = report or folder / "report.html"
+    if path.is_file():
+        _say(console, _row("report", str(path)))
+
+
+def _say(console: Console, line: Text) -> None:
+    # Soft wrap: a path or a reason that rich had broken could not be copied from the terminal.
+    console.print(line, soft_wrap=True)
+
+
+def _row(label: str, value: str, style: str = "") -> Text:
+    return Text.assemble(("  " + label.ljust(_LABEL), style or "dim"), plain(value))
+
+
+def _measured(result: Result) -> list[Text]:
+    lines = []
+    by_deadline = accepted_by_deadline(result)
+    if by_deadline is not None:
+        told = f"{percent(by_deadline, result.audience)}, {by_deadline:,} of {result.audience:,}"
+        lines.append(_row(f"by T+{result.deadline_s:g} s", told, "bold"))
+    done = result.completion_s
+    marks = (("p50", done.p50), ("p90", done.p90), ("p99", done.p99), ("all", done.all))
+    lines.append(_row("completion", "  ".join(f"{name} {seconds(value)}" for name, value in marks)))
+    lines.append(_row("", "".join(name.rjust(10) for name in ("p50", "p90", "p99", "p99.9", "max"))))
+    for name in ("end_to_end", "queue_wait", "service"):
+        one = getattr(result.latency_ms, name)
+        cells = (one.p50, one.p90, one.p99, one.p99_9, one.max)
+        lines.append(_row(name.replace("_", " "), "".join(milliseconds(cell).rjust(10) for cell in cells)))
+    rate = result.rate_per_s
+    lines.append(_row("rate", f"mean {format_rate(rate.mean)}, best 100 ms {format_rate(rate.peak)}"))
+    return lines
+
+
+def _counts(result: Result) -> list[tuple[str, str]]:
+    outcomes = result.outcomes
+    told = [f"{name} {count:,}" for name in outcomes.__struct_fields__ if (count := getattr(outcomes, name))]
+    rows = [("outcomes", ", ".join(told) or "nobody was in the audience")]
+    events = (
+        ("duplicates", result.duplicates),
+        ("possible duplicates", result.possible_duplicates),
+        ("retries", result.retries),
+        ("late answers", result.late_answers),
+        ("early", result.early),
+    )
+    if happened := [f"{name} {count:,}" for name, count in events if count or name == "duplicates"]:
+        rows.append(("", ", ".join(happened)))
+    return rows

@@ -1,23 +1,122 @@
-"""How the report says numbers and verdicts."""
+"""How a report says numbers, verdicts and stragglers: the same words on the terminal and on the page."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
+from burst.model.units import NS_PER_S
+from burst.policy.criteria import parse_criterion
+from burst.runs.result import Result, ShardResult, WorkerResult
+
+NOTHING = "\N{EN DASH}"
+
 WORDS = {"pass": "GO", "fail": "NO-GO", "inconclusive": "INCONCLUSIVE", "aborted": "ABORTED"}
+
+JUDGES = {
+    "witness": "judged by the witness, which counted what arrived",
+    "provider": "judged by the provider's answers",
+    "sender": "judged by the sender alone: nobody else counted",
+    "entrance": "entrance only: handed over, and nobody saw it arrive",
+}
+
+# A share this many times the even one is worth a name.
+_STRAGGLES = 1.25
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without control characters: a name from a file must not steer a terminal."""
+    return _CONTROL.sub("�", text)
 
 
 def seconds(value: float | None) -> str:
     """Return seconds as a person says them; None is never."""
     if value is None:
         return "never"
-    return f"{value:.3f} s" if value < 10 else f"{value:.1f} s"
+    return f"{value:.2f} s" if value < 100 else f"{value:,.0f} s"
 
 
 def milliseconds(value: float | None) -> str:
-    """Return milliseconds with three digits, in the unit that suits."""
+    """Return milliseconds with three digits, in the unit that suits; None is a dash."""
     if value is None:
-        return "–"
+        return "-"
     if value >= 1000:
-        return f"{value / 1000:.2f} s"
+        return f"{value / 1000:,.2f} s" if value < 100_000 else f"{value / 1000:,.0f} s"
     if value >= 1:
-        return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
+        return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
     return f"{value * 1000:.0f} µs"
+
+
+def percent(count: int, total: int, digits: int = 2) -> str:
+    """Return ``count`` of ``total`` in percent, rounded down: 99.999 % must not read 100 %."""
+    if total <= 0:
+        return "-"
+    scale = 10**digits
+    whole = count * 100 * scale // total
+    return f"{whole // scale}.{whole % scale:0{digits}d} %" if digits else f"{whole} %"
+
+
+def share(count: int, total: int) -> str:
+    """Return a rough share, rounded to whole percent."""
+    return f"{count / total:.0%}".replace("%", " %") if total else "-"
+
+
+def accepted_by_deadline(result: Result) -> int | None:
+    """Return how many were accepted by the deadline, or None when nobody counted."""
+    return next((one.accepted for one in result.within if one.deadline_s == result.deadline_s), None)
+
+
+def needed_percent(result: Result) -> float | None:
+    """Return the share in percent that a criterion wants accepted by the deadline, if one does."""
+    for judged in result.criteria:
+        try:
+            criterion = parse_criterion(judged.name)
+        except ValueError:
+            continue  # a result of a newer burst may judge what this one does not know
+        at_deadline = criterion.within_ns is not None and abs(criterion.within_ns / NS_PER_S - result.deadline_s) < 1e-9
+        if at_deadline and criterion.kind == "share" and criterion.op in {">=", ">"}:
+            return criterion.limit * 100
+    return None
+
+
+def criterion_value(name: str, value: float | str | None) -> str:
+    """Return a measured value or a limit in the unit of its criterion."""
+    if value is None:
+        return "not measured"
+    if isinstance(value, str):
+        return value
+    try:
+        unit = parse_criterion(name).unit
+    except ValueError:
+        unit = ""
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return f"{text} {unit}".rstrip()
+
+
+def generator_line(result: Result) -> str:
+    """Say whether burst itself was the limit, and why."""
+    generator = result.generator
+    if generator.limited:
+        return f"was the limit: {generator.reason or 'no reason was recorded'}"
+    return f"was not the limit{f': {generator.reason}' if generator.reason else ''}"
+
+
+def stragglers(result: Result) -> list[str]:
+    """Name who owned the last 1 % of the receipts, worker and shard, a sentence each."""
+    workers = [(f"worker {one.worker}", one) for one in result.workers]
+    shards = [(f"shard {one.shard}", one) for one in result.shards]
+    return [told for told in (_owner(workers), _owner(shards)) if told]
+
+
+def _owner(parts: Sequence[tuple[str, WorkerResult | ShardResult]]) -> str:
+    tail = sum(part.last_percent for _, part in parts)
+    if len(parts) < 2 or not tail:
+        return ""
+    name, owner = max(parts, key=lambda item: item[1].last_percent)
+    owned = f"{share(owner.last_percent, tail)} of the last 1 %"
+    if owner.last_percent * len(parts) < _STRAGGLES * tail:
+        kind = name.partition(" ")[0]
+        return f"no {kind} straggled: {name} had most, {owned} ({100 / len(parts):.0f} % would be even)"
+    last = f", its last receipt at T+{owner.last_receipt_s:.2f} s" if owner.last_receipt_s is not None else ""
+    return f"{name} owned {owned}{last} ({100 / len(parts):.0f} % would be even)"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 
+from burst.measure.timeline import heat_level_us
 from burst.runs import result as r
 
 DEADLINE_S = 5.0
@@ -36,9 +37,7 @@ class Kind:
 KINDS = {
     "pass": Kind(),
     "fail": Kind(spread_s=4.6, tail_s=1.2, slow_worker=1, refused=0.05, lost=0.004, verdict="fail"),
-    "inconclusive": Kind(
-        spread_s=5.4, verdict="inconclusive", limited="event loops lagged 41 ms at p99 on 2 cores"
-    ),
+    "inconclusive": Kind(spread_s=5.4, verdict="inconclusive", limited="event loops lagged 41 ms at p99 on 2 cores"),
     "large": Kind(audience=40_000_000, workers=16, shards=8, spread_s=4.4, slow_worker=11),
     "one": Kind(audience=2_000, workers=1, shards=1, spread_s=0.8, tail_s=0.05, description=""),
 }
@@ -107,10 +106,7 @@ def make_run(folder: Path, name: str = "pass", **changes: object) -> Path:
 
 def _timeline(folder, columns, weight):
     last = int(max(times.max() for times in columns.values() if times.size) * 100) + 1
-    bins = {
-        name: np.histogram(times, bins=last, range=(0, last / 100))[0] * weight
-        for name, times in columns.items()
-    }
+    bins = {name: np.histogram(times, bins=last, range=(0, last / 100))[0] * weight for name, times in columns.items()}
     zero = np.zeros(last, dtype=np.int64)
     names = ("sent", "accepted", "rejected", "refused", "failed", "expired", "unknown")
     rows = zip(*(bins.get(name, zero) for name in names), strict=True)
@@ -120,9 +116,10 @@ def _timeline(folder, columns, weight):
 
 def _heatmap(folder, answered, service, weight):
     column = (answered * 10).astype(int) * 100
-    bucket = np.floor(np.log2(service * 1e6) * 8)
+    edges = np.array([heat_level_us(level) for level in range(200)])
+    bucket = edges[np.searchsorted(edges, service * 1e6, side="right") - 1]
     cells, counts = np.unique(np.stack([column, bucket]), axis=1, return_counts=True)
-    rows = (f"{int(t)},{round(2 ** (b / 8))},{n * weight}\n" for t, b, n in zip(*cells, counts, strict=True))
+    rows = (f"{int(t)},{int(b)},{n * weight}\n" for t, b, n in zip(*cells, counts, strict=True))
     (folder / "heatmap.csv").write_text("t_ms,latency_us,count\n" + "".join(rows))
 
 
@@ -152,8 +149,7 @@ def _journal(folder, kind):
     if kind.slow_worker is not None:
         story.insert(4, (3.0, "worker", f"worker {kind.slow_worker} is behind the others"))
     lines = (
-        json.dumps({"at": f"2026-02-08T23:12:{10 + t:06.3f}Z", "t_s": t, "kind": k, "what": w})
-        for t, k, w in story
+        json.dumps({"at": f"2026-02-08T23:12:{10 + t:06.3f}Z", "t_s": t, "kind": k, "what": w}) for t, k, w in story
     )
     (folder / "journal.ndjson").write_text("\n".join(lines) + "\n")
 
@@ -164,9 +160,7 @@ def _undelivered(folder, rejected, lost, weight):
         ("rejected", rejected, "Unregistered"),
         ("lost", lost, "never seen by the witness"),
     ):
-        rows += [
-            f"{i * weight},{(i + 1) * weight - 1},{outcome},{reason}" for i in np.flatnonzero(mask).tolist()
-        ]
+        rows += [f"{i * weight},{(i + 1) * weight - 1},{outcome},{reason}" for i in np.flatnonzero(mask).tolist()]
     (folder / "undelivered.csv").write_text("\n".join(rows) + "\n")
 
 
@@ -227,7 +221,7 @@ def _result(kind, worker, shard, answered, sent, service, accepted, rejected, lo
         ],
         "faults": [{"name": "slow provider", "at_s": 2.1, "for_s": 0.3}],
         "generator": r.Generator(bool(kind.limited), kind.limited, 41.0 if kind.limited else 1.6, 0.74, 1.31, 392.0),
-        "environment": {"cores": 2, "python": "3.12.8", "queue": "valkey 9.0 (embedded)", "uvloop": "0.21.0", "os": "Linux 6.1"},
+        "environment": {"cores": 2, "python": "3.12.8", "queue": "valkey 9.0 (embedded)", "os": "Linux 6.1"},
         "started_at": "2026-02-08T23:12:00.800Z", "go_at": "2026-02-08T23:12:10.000Z", "pressed_by": "ana@stage",
         "duration_s": round(float(done[-1]), 3), "within": [r.Within(DEADLINE_S, within)], "workers": workers,
         "shards": shards, "routes": [r.RouteResult("all", "modelled", total, n_accepted)],
