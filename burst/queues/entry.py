@@ -67,6 +67,9 @@ def decode_entry(number: int, entry: bytes, run: bytes) -> Batch:
         if not width:
             offsets = np.frombuffer(entry, "<u4", count + 1, at).astype(np.uint32, copy=False)
             at += 4 * (count + 1)
+        expected = count * width if offsets is None else int(offsets[-1])
+        if len(entry) - at != expected:
+            raise ValueError(f"{len(entry) - at:,} bytes of tokens where {expected:,} are announced")
         return Batch(
             number,
             first,
