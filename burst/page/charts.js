@@ -41,7 +41,7 @@ const burstCharts = (() => {
           if (x < left || x > left + width + 1) continue;
           c.moveTo(x, top); c.lineTo(x, top + height); c.stroke();
           const before = x > left + width / 2;
-          write(mark.label, x + (before ? -7 : 7) * k, top + height - 10 * k, before ? "right" : "left");
+          write(mark.label, x + (before ? -7 : 7) * k, mark.top ? top + (spec.flags && spec.flags.length ? 34 : 13) * k : top + height - 10 * k, before ? "right" : "left");
         } else {
           const y = Math.round(u.valToPos(mark.y, "y", true));
           c.moveTo(left, y); c.lineTo(left + width, y); c.stroke();
@@ -68,7 +68,8 @@ const burstCharts = (() => {
     const x = Object.assign({}, common, {size: 32, space: width < 500 ? 55 : 80, values: (_, at) => at.map(brief(spec.x))});
     if (spec.x.format === "nines") {
       const last = Math.floor(spec.x.range[1]);
-      x.splits = () => [0, 0.30103, ...Array.from({length: last}, (_, i) => i + 1)];
+      x.splits = () => width > 520 ? [0.30103, ...Array.from({length: last}, (_, i) => i + 1)] : Array.from({length: last}, (_, i) => i + 1).filter((v) => v < 4 || v === last);
+      x.filter = (_, at) => at;
     }
     const y = Object.assign({}, common, {size: 58, values: (_, at) => at.map((v) => v == null ? "" : brief(spec.y)(v))});
     if (spec.y.format === "share") y.splits = () => [0, 25, 50, 75, 100];
@@ -126,14 +127,14 @@ const burstCharts = (() => {
     const series = order.map((i) => {
       const one = spec.series[i - 1];
       return {
-        stroke: () => css(one.color), width: one.bars ? 0 : one.width || 2, dash: one.dash && one.dash.length ? one.dash : undefined,
+        stroke: () => css(one.color), width: one.bars ? 0 : one.width || 2, dash: one.dash && one.dash.length ? one.dash.map((v) => v * uPlot.pxRatio) : undefined,
         fill: one.bars ? () => css(one.color) : one.fill ? () => css(one.color) + "26" : undefined,
         paths: one.bars ? bars : one.step ? steps : undefined, points: {show: false}, spanGaps: true,
       };
     });
     const lists = order.map((i) => drawn[i]);
     return new uPlot({
-      width, height, padding: [12, 14, 0, 0], legend: {show: false}, axes: axes(spec, width),
+      width, height, padding: [12, spec.x.format === "nines" ? 32 : 14, 0, 0], legend: {show: false}, axes: axes(spec, width),
       scales: {
         x: {time: false, range: spec.x.range ? () => spec.x.range : undefined},
         y: {distr: spec.y.log ? 3 : 1, range: spec.y.range ? () => spec.y.range : spec.y.log ? () => logBounds(lists) : (_, __, max) => [0, max * 1.12 || 1]},

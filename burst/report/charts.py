@@ -178,7 +178,7 @@ def _arrivals(run: RunFolder, timeline: Timeline) -> dict[str, Any]:
         "y": {"format": "count"},
         "series": series,
         "columns": columns,
-        "marks": _deadline(run),
+        "marks": [{**mark, "top": True} for mark in _deadline(run)],
         "flags": _flags(run),
     }
 

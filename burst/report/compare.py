@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from burst.model.errors import UsageError
@@ -43,6 +42,7 @@ class _Number:
     read: Callable[[Result], float | None]
     say: Callable[[Result], str]
     better: str = ""
+    share: bool = False  # of one: its change is told in percentage points
 
 
 def _count(name: str, read: Callable[[Result], int], better: str = "") -> _Number:
@@ -65,7 +65,7 @@ def _say_by_deadline(result: Result) -> str:
 
 _NUMBERS = (
     _count("audience", lambda r: r.audience),
-    _Number("accepted by the deadline", _share_by_deadline, _say_by_deadline, "more"),
+    _Number("accepted by the deadline", _share_by_deadline, _say_by_deadline, "more", share=True),
     _count("accepted in the end", lambda r: r.outcomes.accepted, "more"),
     _timed("50 % accepted after", lambda r: r.completion_s.p50, seconds),
     _timed("99 % accepted after", lambda r: r.completion_s.p99, seconds),
@@ -126,14 +126,9 @@ def print_comparison(runs: Sequence[RunFolder], console: Console) -> None:
     """Print the runs side by side, each beside its change from the first, and what makes them differ."""
     for number, run in enumerate(runs, start=1):
         console.print(Text(plain(f"{number}  {run.path.name}  {run.result.headline}")), soft_wrap=True, style="bold")
-    view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    view.add_column("")
-    for number in range(1, len(runs) + 1):
-        view.add_column(str(number), justify="right", no_wrap=True)
-    for row in _NUMBERS:
-        cells = [Text.assemble(said, *_styled(change)) for said, change in _cells(row, runs)]
-        view.add_row(row.name, *cells)
-    console.print(view)
+    for block in _blocks(runs, console.width):
+        for line in block:
+            console.print(line, soft_wrap=True)
     for told in differences(runs):
         console.print(Text(plain(f"careful: {told}"), style="yellow"), soft_wrap=True)
 
@@ -186,16 +181,46 @@ def _cells(number: _Number, runs: Sequence[RunFolder]) -> list[tuple[str, str]]:
     cells = []
     for at, run in enumerate(runs):
         value, change = number.read(run.result), ""
-        if at and first and value is not None and value != first:
-            change = f"{value / first - 1:+.1%}"
-            if number.better and (value > first) != (number.better == "more"):
-                change += "!"
+        if at and first and value is not None:
+            moved = (
+                f"{(value - first) * 100:+.2f} pt" if number.share else f"{value / first - 1:+.1%}".replace("%", " %")
+            )
+            if any(digit in "123456789" for digit in moved):
+                worse = number.better and (value > first) != (number.better == "more")
+                change = f"{moved}!" if worse else moved
         cells.append((number.say(run.result), change))
     return cells
 
 
-def _styled(change: str) -> list[tuple[str, str]]:
-    return [(" " + change.rstrip("!"), "red" if change.endswith("!") else "dim")] if change else []
+def _blocks(runs: Sequence[RunFolder], width: int) -> list[list[Text]]:
+    """Return the table as lines, cut into blocks of as many runs as fit ``width`` (one at least)."""
+    names = [number.name for number in _NUMBERS]
+    margin = max(map(len, names)) + 2
+    columns = []
+    for at in range(len(runs)):
+        cells = [_cells(number, runs)[at] for number in _NUMBERS]
+        said, change = max(len(cell[0]) for cell in cells), max(len(cell[1].rstrip("!")) for cell in cells)
+        columns.append((at, cells, said, change))
+    blocks: list[list[Text]] = []
+    used = width
+    for at, cells, said, change in columns:
+        need = said + (1 + change if change else 0) + 3
+        if used + need > width or not blocks:
+            blocks.append([Text(" " * margin), *(Text(name.ljust(margin)) for name in names)])
+            used = margin
+        used += need
+        lines = blocks[-1]
+        lines[0].append(str(at + 1).rjust(said).ljust(need), "bold")
+        for line, (value, moved) in zip(lines[1:], cells, strict=True):
+            line.append(value.rjust(said))
+            line.append(
+                " " + moved.rstrip("!").rjust(change) if change else "", "red" if moved.endswith("!") else "dim"
+            )
+            line.append("   ")
+    for block in blocks:
+        for line in block:
+            line.rstrip()
+    return blocks
 
 
 def _verdicts(runs: Sequence[RunFolder]) -> Html:

@@ -140,12 +140,12 @@ def read_run(folder: Path) -> RunFolder:
     def attempt(name: str, read: Callable[[Path], _T], otherwise: _T) -> _T:
         path = folder / name
         if not path.is_file():
-            absent.append(f"{name} is not in the folder")
+            absent.append(name)
             return otherwise
         try:
             return read(path)
         except (OSError, ValueError, KeyError, IndexError) as why:
-            absent.append(f"{name} cannot be read: {why}")
+            absent.append(f"{name} (cannot be read: {why})")
             return otherwise
 
     return RunFolder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from burst.page.document import document
 from burst.page.elements import Html, html, join, tag
@@ -18,6 +19,7 @@ from burst.report.words import (
     milliseconds,
     needed_percent,
     percent,
+    reached,
     seconds,
 )
 from burst.runs.result import Result
@@ -43,29 +45,39 @@ def render(run: RunFolder) -> str:
     """Return the whole page. The same folder gives the same page."""
     result = run.result
     charts = charts_of(run)
-    main = tag(
-        "main",
-        tag(
-            "div",
-            _limited(result),
-            pictures.completion(run, charts),
-            sections.criteria(result),
-            sections.outcomes(run),
-            pictures.arrivals(run, charts),
-            pictures.percentiles(run, charts),
-            pictures.intervals(result),
-            pictures.heat(run, charts),
-            sections.balance(result),
-            sections.story(run),
-            sections.generator(result),
-            sections.environment(result),
-            sections.scenario(run),
-            class_="grid",
-        ),
-    )
+    parts = _measured(run, charts) if charts or result.workers else _unmeasured(run)
+    main = tag("main", tag("div", _limited(result), *parts, class_="grid"))
     body = join((_verdict(result), _numerals(result), main, _footer(run)))
     title = f"{WORDS[result.verdict]} {result.scenario} {result.run}"
     return document(title, body, {"charts": charts}, icon=result.verdict)
+
+
+def _measured(run: RunFolder, charts: dict[str, Any]) -> list[Html]:
+    result = run.result
+    return [
+        pictures.completion(run, charts),
+        tag("div", sections.criteria(result), sections.generator(result), class_="stack"),
+        sections.outcomes(run),
+        pictures.arrivals(run, charts),
+        pictures.percentiles(run, charts),
+        pictures.intervals(result),
+        pictures.heat(run, charts),
+        sections.balance(result),
+        sections.story(run),
+        sections.environment(result),
+        sections.scenario(run),
+    ]
+
+
+def _unmeasured(run: RunFolder) -> list[Html]:
+    """Return the page of a run that sent nothing: the story is what there is to tell."""
+    result = run.result
+    return [
+        sections.story(run),
+        sections.outcomes(run),
+        tag("div", sections.criteria(result), sections.environment(result), class_="stack"),
+        sections.scenario(run),
+    ]
 
 
 def _verdict(result: Result) -> Html:
@@ -116,24 +128,28 @@ def _clock(at: str) -> str:
 def _big(value: str) -> Html:
     """Set the unit smaller than the number."""
     number, space, unit = value.rpartition(" ")
-    return join((number, " ", tag("small", unit))) if space else html(value)
+    return join((number, tag("small", f" {unit}"))) if space else html(value)
 
 
 def _numerals(result: Result) -> Html:
     by_deadline, need = accepted_by_deadline(result), needed_percent(result)
     started = result.outcomes.unsent < result.audience
-    counted = by_deadline is not None and started
-    share = percent(by_deadline, result.audience) if by_deadline is not None and counted else NOTHING
-    people = f"{by_deadline:,} of {result.audience:,} people" if counted else "nothing was sent"
+    share, people = NOTHING, "nobody counted at the deadline" if started else "nothing was sent"
+    if started and by_deadline is not None:
+        share, people = percent(by_deadline, result.audience), f"{by_deadline:,} of {result.audience:,} people"
     done, end_to_end = result.completion_s, result.latency_ms.end_to_end
-    reached = f"half by {seconds(done.p50)}, 90 % by {seconds(done.p90)}, all by {seconds(done.all)}"
+    marks = (("half", done.p50), ("90 %", done.p90), ("all", done.all))
     cells = (
         (
             f"accepted by T+{result.deadline_s:g} s",
             share,
             people + (f"; need {need:.12g} %" if need is not None else ""),
         ),
-        ("99 % of the audience accepted after", seconds(done.p99) if started else NOTHING, reached if started else ""),
+        (
+            "99 % of the audience accepted after",
+            seconds(done.p99) if started else NOTHING,
+            ", ".join(reached(what, at) for what, at in marks) if started else "",
+        ),
         (
             "end to end, p99",
             milliseconds(end_to_end.p99),
@@ -163,7 +179,7 @@ def _limited(result: Result) -> Html:
 
 
 def _footer(run: RunFolder) -> Html:
-    absent = [tag("p", f"Absent: {what}.") for what in run.absent]
+    absent = [tag("p", f"Absent: {', '.join(run.absent)}.")] if run.absent else []
     made = tag(
         "p",
         f"Made by burst from the run folder {run.path.name}; this page is one file and fetches nothing. ",

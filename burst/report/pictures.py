@@ -10,7 +10,7 @@ from burst.page.elements import Html, chart, details, join, section, table, tag
 from burst.report.charts import arrivals_step_ms, cumulative, flags, heat_rows, regroup
 from burst.report.folder import RunFolder
 from burst.report.latency import INTERVALS, Distribution
-from burst.report.words import milliseconds, seconds
+from burst.report.words import milliseconds, reached
 from burst.runs.result import Percentiles, Result
 
 _ROWS = 24
@@ -28,10 +28,9 @@ def completion(run: RunFolder, charts: dict[str, Any]) -> Html:
     if "completion" not in charts:
         return _nothing(title, run, "timeline.csv")
     done = result.completion_s
+    marks = (("50", done.p50), ("90", done.p90), ("95", done.p95), ("99", done.p99), ("99.9", done.p99_9))
     told = (
-        f"Half of the audience was accepted by {seconds(done.p50)}, 90 % by {seconds(done.p90)}, "
-        f"95 % by {seconds(done.p95)}, 99 % by {seconds(done.p99)}, "
-        f"99.9 % by {seconds(done.p99_9)}, all by {seconds(done.all)}."
+        "Accepted: " + ", ".join(reached(f"{share} %", at) for share, at in (*marks, ("100", done.all))) + "."
         if result.outcomes.accepted
         else "Nobody was accepted."
     )
@@ -159,5 +158,6 @@ def _tick(ms: float) -> str:
 
 
 def _nothing(title: str, run: RunFolder, file: str) -> Html:
-    why = next((what for what in run.absent if what.startswith(file)), f"{file} holds nothing to draw")
-    return section(title, tag("p", f"No picture: {why}.", class_="none"))
+    why = next((what for what in run.absent if what.startswith(file)), "")
+    told = f"the run folder has no {file}" if why == file else why or f"{file} holds nothing to draw"
+    return section(title, tag("p", f"No picture: {told}.", class_="none"))

@@ -67,7 +67,8 @@ def outcomes(run: RunFolder) -> Html:
     if result.reasons:
         reasons = [(one.reason or "none given", one.outcome, f"{one.count:,}") for one in result.reasons]
         content.append(table("Reasons", ["reason", "outcome", "people"], reasons))
-    content.append(_events(result))
+    if result.outcomes.unsent < total:
+        content.append(_events(result))
     content.append(_undelivered(run))
     return section("Where everybody ended", *content)
 
@@ -102,7 +103,7 @@ def _events(result: Result) -> Html:
         ("set aside", result.set_aside, "rows of the audience that could not be sent to"),
     ]
     kept = [
-        (name, f"{count:,}", tag("span", what, class_="soft"))
+        (name, tag("span", f"{count:,}", class_="keep"), tag("span", what, class_="soft"))
         for name, count, what in rows
         if count or name == "duplicates"
     ]
@@ -235,22 +236,26 @@ def story(run: RunFolder) -> Html:
     numbered = {id(moment): str(number) for number, moment in enumerate(flags(run.journal), start=1)}
     rows = [
         (
-            join((tag("span", numbered[id(one)], class_="flag") if id(one) in numbered else "", _after_go(one.t_s))),
+            tag("span", _flag(numbered.get(id(one), "")), _after_go(one.t_s), class_="keep"),
             one.kind,
             one.what,
-            tag("span", one.at.replace("T", " ").replace("Z", ""), class_="soft"),
+            tag("span", one.at[11:].removesuffix("Z") or one.at, class_="soft keep"),
         )
         for one in run.journal[:_MOMENTS]
     ]
     content: list[Html] = []
     if rows:
-        content.append(table("What happened", ["after GO", "", "", "when (UTC)"], rows, css="text", quiet=True))
+        content.append(table("What happened", ["after GO", "", "", "when (UTC)"], rows, css="text story", quiet=True))
     if len(run.journal) > _MOMENTS:
         content.append(tag("p", f"{len(run.journal) - _MOMENTS:,} more entries are in journal.ndjson."))
     for caption, entries in (("Faults", run.result.faults), ("Fallbacks", run.result.fallbacks)):
         if entries:
             content.append(table(caption, ["", ""], [_entry(entry) for entry in entries], css="text"))
     return section("What happened", *content, css="wide long") if content else Html("")
+
+
+def _flag(number: str) -> Html:
+    return tag("span", number, class_="flag") if number else Html("")
 
 
 def _after_go(t_s: float | None) -> str:

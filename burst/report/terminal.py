@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from rich.console import Console
@@ -33,34 +34,42 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     """Print the verdict and the numbers; plain text where there is no terminal."""
     _say(console, Text(plain(result.headline), style=_STYLES[result.verdict]))
     _say(console, Text(plain(f"{result.scenario}, run {result.run}, event {result.event}"), style="dim"))
+    sent = result.outcomes.unsent < result.audience
+    rows: list[Text] = []
     if result.generator.limited:
-        _say(console, _row("generator", generator_line(result), "yellow"))
-    if result.outcomes.unsent < result.audience:
-        for line in _measured(result):
-            _say(console, line)
+        rows += _rows(console, "generator", generator_line(result), "yellow")
+    rows += _measured(result) if sent else []
     for name, value in _counts(result):
-        _say(console, _row(name, value))
+        rows += _rows(console, name, value)
     for criterion in result.criteria:
         told = f"{criterion.name} (measured {criterion_value(criterion.name, criterion.measured)})"
-        _say(console, _row("ok" if criterion.ok else "FAILED", told, "green" if criterion.ok else "red"))
-    for told in stragglers(result):
-        _say(console, _row("last 1 %", told))
-    if not result.generator.limited and result.outcomes.unsent < result.audience:
-        _say(console, _row("generator", generator_line(result)))
+        rows += _rows(console, "ok" if criterion.ok else "FAILED", told, "green" if criterion.ok else "bold red")
+    for number, told in enumerate(stragglers(result)):
+        rows += _rows(console, "" if number else "stragglers", told)
+    if sent and not result.generator.limited:
+        rows += _rows(console, "generator", generator_line(result))
     for note in result.notes:
-        _say(console, _row("note", note))
+        rows += _rows(console, "note", note)
     path = report or folder / "report.html"
-    if path.is_file():
-        _say(console, _row("report", str(path)))
+    rows += [_row("report", str(path))] if path.is_file() else []
+    for row in rows:
+        _say(console, row)
 
 
 def _say(console: Console, line: Text) -> None:
-    # Soft wrap: a path or a reason that rich had broken could not be copied from the terminal.
+    # Soft wrap: a path that rich had broken could not be copied from the terminal.
     console.print(line, soft_wrap=True)
 
 
 def _row(label: str, value: str, style: str = "") -> Text:
     return Text.assemble(("  " + label.ljust(_LABEL), style or "dim"), plain(value))
+
+
+def _rows(console: Console, label: str, value: str, style: str = "") -> list[Text]:
+    """Return prose as rows that fit the console, the label beside the first."""
+    width = max(30, console.width - _LABEL - 3)
+    lines = textwrap.wrap(plain(value), width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [_row("" if number else label, line, style) for number, line in enumerate(lines)]
 
 
 def _measured(result: Result) -> list[Text]:

@@ -37,6 +37,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.2f} s" if value < 100 else f"{value:,.0f} s"
 
 
+def reached(what: str, value: float | None) -> str:
+    """Return when a share was reached, or that it never was."""
+    return f"{what} never" if value is None else f"{what} by {seconds(value)}"
+
+
 def milliseconds(value: float | None) -> str:
     """Return milliseconds with three digits, in the unit that suits; None is a dash."""
     if value is None:
@@ -114,9 +119,9 @@ def _owner(parts: Sequence[tuple[str, WorkerResult | ShardResult]]) -> str:
     if len(parts) < 2 or not tail:
         return ""
     name, owner = max(parts, key=lambda item: item[1].last_percent)
-    owned = f"{share(owner.last_percent, tail)} of the last 1 %"
+    owned = f"{share(owner.last_percent, tail)} of the last 1 % (even: {share(1, len(parts))})"
     if owner.last_percent * len(parts) < _STRAGGLES * tail:
-        kind = name.partition(" ")[0]
-        return f"no {kind} straggled: {name} had most, {owned} ({100 / len(parts):.0f} % would be even)"
-    last = f", its last receipt at T+{owner.last_receipt_s:.2f} s" if owner.last_receipt_s is not None else ""
-    return f"{name} owned {owned}{last} ({100 / len(parts):.0f} % would be even)"
+        return f"no {name.partition(' ')[0]} straggled: {name} had {owned}"
+    return f"{name} owned {owned}" + (
+        f", until T+{owner.last_receipt_s:.2f} s" if owner.last_receipt_s is not None else ""
+    )
