@@ -13,6 +13,14 @@ from burst.model.units import NS_PER_S, format_count, format_rate
 _REDRAW_S = 0.1
 
 
+class PatientConsole(Console):
+    """A console whose reader may leave: rich would end the program, in the middle of a burst."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more, and go on."""
+        self.quiet = True
+
+
 class _People(ProgressColumn):
     """``1,234,567 / 4,000,000``."""
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
-from rich.console import Console
 
 from burst.engine.coordinator import Coordinator
 from burst.engine.go import GoWhen, parse_go_at
 from burst.model.errors import UsageError
 from burst.report.html import write_report
-from burst.report.live import LiveView
+from burst.report.live import LiveView, PatientConsole
 from burst.report.terminal import print_summary
 from burst.runs.result import Result
 from burst.wiring.run import make_coordinator
@@ -48,7 +47,7 @@ def run_command(command: RunCommand) -> int:
     redis = tuple(url for urls in command.redis for url in urls.split(",") if url)
     if command.event is not None and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"--event {command.event!r} is not a name", hint="use letters, digits, . _ -")
-    view = LiveView(Console(stderr=True))
+    view = LiveView(PatientConsole(stderr=True))
     coordinator = make_coordinator(
         loaded,
         reports=command.reports,
@@ -66,7 +65,7 @@ def run_command(command: RunCommand) -> int:
     if command.as_json:
         sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
     else:
-        print_summary(result, folder, Console())
+        print_summary(result, folder, PatientConsole())
     return INTERRUPTED if interrupted else EXIT_CODES[result.verdict]
 
 
