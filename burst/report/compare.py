@@ -127,8 +127,10 @@ def print_comparison(runs: Sequence[RunFolder], console: Console) -> None:
     for number, run in enumerate(runs, start=1):
         console.print(Text(plain(f"{number}  {run.path.name}  {run.result.headline}")), soft_wrap=True, style="bold")
     for block in _blocks(runs, console.width):
+        console.print()
         for line in block:
             console.print(line, soft_wrap=True)
+    console.print()
     for told in differences(runs):
         console.print(Text(plain(f"careful: {told}"), style="yellow"), soft_wrap=True)
 
@@ -182,9 +184,7 @@ def _cells(number: _Number, runs: Sequence[RunFolder]) -> list[tuple[str, str]]:
     for at, run in enumerate(runs):
         value, change = number.read(run.result), ""
         if at and first and value is not None:
-            moved = (
-                f"{(value - first) * 100:+.2f} pt" if number.share else f"{value / first - 1:+.1%}".replace("%", " %")
-            )
+            moved = f"{(value - first) * 100:+.2f} pt" if number.share else f"{(value / first - 1) * 100:+.1f} %"
             if any(digit in "123456789" for digit in moved):
                 worse = number.better and (value > first) != (number.better == "more")
                 change = f"{moved}!" if worse else moved
@@ -213,9 +213,8 @@ def _blocks(runs: Sequence[RunFolder], width: int) -> list[list[Text]]:
         lines[0].append(str(at + 1).rjust(said).ljust(need), "bold")
         for line, (value, moved) in zip(lines[1:], cells, strict=True):
             line.append(value.rjust(said))
-            line.append(
-                " " + moved.rstrip("!").rjust(change) if change else "", "red" if moved.endswith("!") else "dim"
-            )
+            style = "red" if moved.endswith("!") else "dim"
+            line.append(f" {moved.rstrip('!').rjust(change)}" if change else "", style)
             line.append("   ")
     for block in blocks:
         for line in block:

@@ -67,7 +67,7 @@ def _row(label: str, value: str, style: str = "") -> Text:
 
 def _rows(console: Console, label: str, value: str, style: str = "") -> list[Text]:
     """Return prose as rows that fit the console, the label beside the first."""
-    width = max(30, console.width - _LABEL - 3)
+    width = max(30, console.width - _LABEL - 2)
     lines = textwrap.wrap(plain(value), width, break_long_words=False, break_on_hyphens=False) or [""]
     return [_row("" if number else label, line, style) for number, line in enumerate(lines)]
 

@@ -45,7 +45,7 @@ def reached(what: str, value: float | None) -> str:
 def milliseconds(value: float | None) -> str:
     """Return milliseconds with three digits, in the unit that suits; None is a dash."""
     if value is None:
-        return "-"
+        return NOTHING
     if value >= 1000:
         return f"{value / 1000:,.2f} s" if value < 100_000 else f"{value / 1000:,.0f} s"
     if value >= 1:
@@ -56,7 +56,7 @@ def milliseconds(value: float | None) -> str:
 def percent(count: int, total: int, digits: int = 2) -> str:
     """Return ``count`` of ``total`` in percent, rounded down: 99.999 % must not read 100 %."""
     if total <= 0:
-        return "-"
+        return NOTHING
     scale = 10**digits
     whole = count * 100 * scale // total
     return f"{whole // scale}.{whole % scale:0{digits}d} %" if digits else f"{whole} %"
@@ -119,9 +119,9 @@ def _owner(parts: Sequence[tuple[str, WorkerResult | ShardResult]]) -> str:
     if len(parts) < 2 or not tail:
         return ""
     name, owner = max(parts, key=lambda item: item[1].last_percent)
-    owned = f"{share(owner.last_percent, tail)} of the last 1 % (even: {share(1, len(parts))})"
+    owned = f"{share(owner.last_percent, tail)} of the last 1 %"
     if owner.last_percent * len(parts) < _STRAGGLES * tail:
         return f"no {name.partition(' ')[0]} straggled: {name} had {owned}"
-    return f"{name} owned {owned}" + (
+    return f"{name} owned {owned} (even: {share(1, len(parts))})" + (
         f", until T+{owner.last_receipt_s:.2f} s" if owner.last_receipt_s is not None else ""
     )

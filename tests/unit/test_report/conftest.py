@@ -1,10 +1,12 @@
 """Run folders as a run would leave them, made from seeded random numbers."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -57,11 +59,11 @@ criteria:
 """
 
 
-def make_run(folder: Path, name: str = "pass", **changes: object) -> Path:
-    """Write the sample ``name`` into ``folder`` (made here); ``changes`` replace fields of its result."""
+def make_run(folder: Path, name: str = "pass") -> Path:
+    """Write the sample ``name`` into ``folder``, made here."""
     folder.mkdir(parents=True, exist_ok=True)
     if name == "aborted":
-        return _aborted(folder, changes)
+        return _aborted(folder)
     kind = KINDS[name]
     rng = np.random.default_rng(7)
     size = min(kind.audience, 200_000)
@@ -99,7 +101,6 @@ def make_run(folder: Path, name: str = "pass", **changes: object) -> Path:
     (folder / "scenario.yaml").write_text(SCENARIO)
     _undelivered(folder, rejected, lost, weight)
     made = _result(kind, worker, shard, answered, sent, service, accepted, rejected, lost, refused, weight)
-    made.update(changes)
     (folder / "result.json").write_bytes(r.Result(**made).to_json())
     return folder
 
@@ -230,22 +231,39 @@ def _result(kind, worker, shard, answered, sent, service, accepted, rejected, lo
     }  # fmt: skip
 
 
-def _aborted(folder, changes):
+def _aborted(folder):
     made = {
         "event": "superbowl-lx", "run": "20260208T230000-aa01", "scenario": "superbowl", "verdict": "aborted",
         "headline": "ABORTED: NO-GO before GO: worker 3 was not ready by the arm deadline", "judge": "provider",
         "audience": 4_000_000, "outcomes": r.Outcomes(unsent=4_000_000), "deadline_s": DEADLINE_S,
         "started_at": "2026-02-08T23:00:00.000Z",
-    } | changes  # fmt: skip
+    }  # fmt: skip
     (folder / "result.json").write_bytes(r.Result(**made).to_json())
     return folder
 
 
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory):
+    """Each sample, made once."""
+    made: dict[str, Path] = {}
+
+    def original(name: str) -> Path:
+        if name not in made:
+            made[name] = make_run(tmp_path_factory.mktemp("originals") / name, name)
+        return made[name]
+
+    return original
+
+
 @pytest.fixture
-def sample(tmp_path) -> Maker:
+def sample(tmp_path, originals) -> Maker:
     """Make a sample run: ``sample("fail")``, or with replaced fields and under another folder name."""
 
     def make(name: str = "pass", folder: str = "", **changes: object) -> Path:
-        return make_run(tmp_path / "reports" / (folder or name), name, **changes)
+        path = tmp_path / "reports" / (folder or name)
+        shutil.copytree(originals(name), path, dirs_exist_ok=True)
+        result = msgspec.structs.replace(r.Result.from_json((path / "result.json").read_bytes()), **changes)
+        (path / "result.json").write_bytes(result.to_json())
+        return path
 
     return make

@@ -1,0 +1,116 @@
+"""What a person reads on the terminal: the verdict first, in 80 columns, plain where there is no terminal."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from burst.cli.main import main
+from burst.model.errors import UsageError
+from burst.report.compare import differences, print_comparison, read_runs, render_comparison
+from burst.report.folder import read_result
+from burst.report.html import write_report
+from burst.report.terminal import print_summary
+
+
+def summary(folder, **options):
+    out = io.StringIO()
+    print_summary(read_result(folder), folder, Console(file=out, **({"width": 80} | options)))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("pass", "GO: 99.60 % of 4,000,000 accepted by T+5.00 s (need 99 %)"),
+        ("fail", "NO-GO: 94.05 % of 4,000,000 accepted by T+5.00 s (need 99 %)"),
+        ("inconclusive", "INCONCLUSIVE: "),
+        ("aborted", "ABORTED: NO-GO before GO: worker 3 was not ready by the arm deadline"),
+    ],
+)
+def test_the_verdict_is_the_first_line(sample, name, first):
+    text = summary(sample(name))
+    assert text.startswith(first)
+    assert "\x1b" not in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_the_summary_names_numbers_stragglers_and_the_generator(sample):
+    folder = sample("fail")
+    write_report(folder)
+    text = summary(folder, width=200)
+    for told in (
+        "94.05 %, 3,762,140 of 4,000,000",
+        "p99 5.81 s  all never",
+        "rejected 16,000, lost 16,380",
+        "duplicates 0, retries 140,300",
+        "FAILED       accepted within 5s >= 99% (measured 94.05 %)",
+        "worker 1 owned 100 % of the last 1 % (even: 50 %)",
+        "no shard straggled",
+        "generator    was not the limit",
+        f"report       {folder / 'report.html'}",
+    ):
+        assert told in text
+    assert "unknown" not in text
+
+
+def test_a_limited_generator_is_told_before_the_numbers(sample):
+    lines = summary(sample("inconclusive")).splitlines()
+    assert lines[2].startswith("  generator    was the limit: event loops lagged 41 ms")
+
+
+def test_an_aborted_run_shows_no_numbers_it_never_had(sample):
+    text = summary(sample("aborted"))
+    assert "unsent 4,000,000" in text
+    assert "p99" not in text
+    assert "report.html" not in text
+
+
+def test_names_cannot_steer_the_terminal(sample):
+    text = summary(
+        sample("one", headline="GO: [bold]x[/bold] \x1b[2J", notes=["\x1b]0;title\x07"]), force_terminal=True
+    )
+    assert "[bold]x[/bold]" in text
+    assert "\x1b[2J" not in text
+    assert "\x1b]" not in text
+
+
+def test_runs_are_laid_side_by_side_with_their_change(sample):
+    runs = read_runs([sample("pass"), sample("fail"), sample("large")])
+    out = io.StringIO()
+    print_comparison(runs, Console(file=out, width=80))
+    text = out.getvalue()
+    assert "99.60 %     94.05 % -5.55 pt" in text
+    assert "careful: audience differs: 4,000,000 people, 40,000,000 people" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert render_comparison(runs) == render_comparison(runs)
+    assert differences(runs[:1] * 2) == []
+
+
+def test_compare_wants_two_to_eight_runs(sample):
+    folder = sample("one")
+    for count in (1, 9):
+        with pytest.raises(UsageError, match="2 to 8 runs"):
+            read_runs([folder] * count)
+
+
+def test_a_run_that_lacks_files_can_be_compared(sample):
+    page = render_comparison(read_runs([sample("aborted"), sample("pass")]))
+    assert "1 aborted" in page
+    assert "NO-GO before GO" in page
+
+
+def test_the_commands_write_what_they_say(sample, tmp_path, capsys):
+    sample("pass")
+    sample("fail")
+    root = str(tmp_path / "reports")
+    assert main(["report", "fail", "--reports", root]) == 0
+    assert (tmp_path / "reports" / "fail" / "report.html").is_file()
+    assert main(["compare", "pass", "fail", "--reports", root, "--output", str(tmp_path / "deep" / "c.html")]) == 0
+    assert (tmp_path / "deep" / "c.html").is_file()
+    assert main(["compare", "pass", "fail", "--reports", root]) == 0
+    assert (tmp_path / "reports" / "compare-pass-with-fail.html").is_file()
+    assert main(["report", "nothing-like-it", "--reports", root]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith("NO-GO: ")
+    assert "there is no run 'nothing-like-it'" in told.err
