@@ -79,9 +79,9 @@ class Link:
                 f"Redis at {self.server} is out of memory (maxmemory)",
                 hint="raise its maxmemory (or `queue.memory`), add shards, or send to fewer people",
             )
-        if isinstance(error, AuthenticationError) or text.startswith(
-            ("NOAUTH", "WRONGPASS", "Authentication", "NOPERM")
-        ):
+        # redis-py wraps a refusal at connecting, so the words are looked for as well.
+        refusals = ("NOAUTH", "WRONGPASS", "Authentication", "NOPERM", "invalid username-password")
+        if isinstance(error, AuthenticationError) or any(word in text for word in refusals):
             return QueueError(
                 f"Redis at {self.server} refuses us: {text}",
                 hint="put user and password into the URL: redis://user:password@host:6379 (they are never logged)",

@@ -58,8 +58,7 @@ def test_a_person_has_the_same_token_however_the_batches_are_cut():
 def test_tokens_stay_what_they_were_when_this_version_was_written():
     told = "\n".join(texts(people_of(ios=20, android=20, seed=2024), Batching()))
     assert (
-        hashlib.sha256(told.encode()).hexdigest()
-        == "a26d246df769c23382567b1776f62bb5a3f4034fa75a588a7361c6d95811d7e8"
+        hashlib.sha256(told.encode()).hexdigest() == "a26d246df769c23382567b1776f62bb5a3f4034fa75a588a7361c6d95811d7e8"
     )
 
 

@@ -47,9 +47,7 @@ from burst.cli.main import main
 assert main(["--help"]) == 0
 assert not {heavy!r} & set(sys.modules), {heavy!r} & set(sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert all(line in done.stdout for _, line in cli.COMMANDS.values())
 

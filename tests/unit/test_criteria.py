@@ -76,11 +76,7 @@ NOTHING = [
     "lost == 0",
     "accepted within 5s >= 0%",
     *(f"completion {detail} <= 1h" for detail in COMPLETION),
-    *(
-        f"{interval} {detail} <= 1h"
-        for interval in ("end_to_end", "queue_wait", "service")
-        for detail in LATENCY
-    ),
+    *(f"{interval} {detail} <= 1h" for interval in ("end_to_end", "queue_wait", "service") for detail in LATENCY),
     "go_skew <= 1h",
     "rate mean >= 1/s",
     "rate peak < 1M/s",
@@ -101,9 +97,7 @@ def test_no_criterion_passes_when_nothing_was_measured(text):
 
 @pytest.mark.parametrize("name", ["lost", "duplicates", "rejected", "early", "retries"])
 def test_what_can_only_happen_to_the_sent_does_not_pass_when_nothing_was_sent(name):
-    assert not judge(
-        f"{name} == 0", counts={**dict.fromkeys((*OUTCOMES, *EVENTS), 0), "unsent": 4_000_000}
-    ).ok
+    assert not judge(f"{name} == 0", counts={**dict.fromkeys((*OUTCOMES, *EVENTS), 0), "unsent": 4_000_000}).ok
 
 
 def test_latency_of_nothing_timed_does_not_pass():

@@ -47,9 +47,7 @@ def test_a_scenario_without_a_name_is_called_after_its_file(load):
 
 
 def test_without_criteria_the_deadline_is_the_promise(load):
-    assert load("audience: 10\nsink: modelled\ndeadline: 3s").scenario.criteria == (
-        "accepted within 3s >= 99%",
-    )
+    assert load("audience: 10\nsink: modelled\ndeadline: 3s").scenario.criteria == ("accepted within 3s >= 99%",)
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -102,10 +100,7 @@ criteria:
 count: 4
 """
     assert mistakes(text) == [
-        (
-            "it.yaml:1:7: name: 'a b' is not a name (letters, digits, . _ -, at most 64, "
-            "first a letter or digit)"
-        ),
+        ("it.yaml:1:7: name: 'a b' is not a name (letters, digits, . _ -, at most 64, first a letter or digit)"),
         "it.yaml:2:12: unknown key 'ioss' (did you mean ios?)",
         "it.yaml:2:26: ios: '4x' is not a count; write it like 4_000_000 or 4M",
         "it.yaml:4:3: unknown sink 'modeled' (did you mean modelled?)",
@@ -115,10 +110,7 @@ count: 4
         "it.yaml:8:29: android: 99,999 is above 4096",
         "it.yaml:9:17: prefetch: '300%' is not between 0% and 100%",
         "it.yaml:10:21: on_unknown: 'resent' is not one of settle or resend (did you mean resend?)",
-        (
-            "it.yaml:12:5: criterion `acepted within 5s >= 99%`: 'acepted' cannot be judged; "
-            "did you mean 'accepted'?"
-        ),
+        ("it.yaml:12:5: criterion `acepted within 5s >= 99%`: 'acepted' cannot be judged; did you mean 'accepted'?"),
         "it.yaml:14:5: criteria: 3 is not text; put quotes around it",
         "it.yaml:15:1: unknown key 'count' (it belongs under workers)",
     ]
@@ -153,12 +145,7 @@ BASE = "audience: 10\nsink: modelled\n"
         ("# nothing\n", ["it.yaml:1:1: the file is empty (`burst init` writes one to start from)"]),
         (
             "- a\n",
-            [
-                (
-                    "it.yaml:1:1: a scenario is a list of `key: value` lines "
-                    "(`burst init` writes one to start from)"
-                )
-            ],
+            [("it.yaml:1:1: a scenario is a list of `key: value` lines (`burst init` writes one to start from)")],
         ),
         (b"name: caf\xe9\n", ["it.yaml:1:10: not UTF-8 (save it as UTF-8)"]),
         (BASE + "seed: 1\nseed: 2\n", ["it.yaml:4:1: 'seed' is given twice (first on line 3)"]),
@@ -189,12 +176,7 @@ BASE = "audience: 10\nsink: modelled\n"
         ),
         (
             "audience: 10\nsink: [a]\n",
-            [
-                (
-                    "it.yaml:2:7: a sink is a name, or one name with its settings below it "
-                    "(sinks: blackhole, modelled)"
-                )
-            ],
+            [("it.yaml:2:7: a sink is a name, or one name with its settings below it (sinks: blackhole, modelled)")],
         ),
         (
             "audience: 10\nsink: {modelled: 3}\n",
@@ -271,10 +253,7 @@ def test_overrides_reach_into_short_forms(load):
 
 def test_naming_another_sink_replaces_the_one_there(load):
     assert load(GOOD, "sink=blackhole").scenario.routes[0].sink.name == "blackhole"
-    assert (
-        load("audience: 10\nsink: blackhole", "sink.modelled.silent=1%").scenario.routes[0].sink.name
-        == "modelled"
-    )
+    assert load("audience: 10\nsink: blackhole", "sink.modelled.silent=1%").scenario.routes[0].sink.name == "modelled"
 
 
 def test_a_wrong_override_is_named_as_the_place(mistakes):

@@ -68,9 +68,7 @@ def test_counts_survive_underscores(count):
     assert parse_count(f"{count:_}") == count
 
 
-@pytest.mark.parametrize(
-    ("text", "size"), [("16KiB", 16384), ("64MB", 64_000_000), ("1.5KiB", 1536), (10, 10)]
-)
+@pytest.mark.parametrize(("text", "size"), [("16KiB", 16384), ("64MB", 64_000_000), ("1.5KiB", 1536), (10, 10)])
 def test_sizes_read_as_people_write_them(text, size):
     assert parse_size(text) == size
 
@@ -89,9 +87,7 @@ def test_what_is_no_rate_is_refused(text):
         parse_rate_per_s(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "share"), [("5%", 0.05), ("0.1 %", 0.001), (0.05, 0.05), ("1", 1.0), ("100%", 1.0)]
-)
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.1 %", 0.001), (0.05, 0.05), ("1", 1.0), ("100%", 1.0)])
 def test_shares_read_as_people_write_them(text, share):
     assert parse_share(text) == share
 
