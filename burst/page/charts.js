@@ -15,7 +15,7 @@ const burstCharts = (() => {
     share: [(v) => v == null ? "–" : v.toFixed(2) + " %", (v) => v + " %"],
     count: [whole, short],
     ms: [ms, ms],
-    after_go: [(v) => v == null ? "–" : "T+" + v.toFixed(2) + " s", (v) => digits(v, 2) + " s"],
+    after_go: [(v) => v == null ? "–" : "T+" + v.toFixed(2) + " s", (v) => digits(v, 3) + " s"],
     nines: [(v) => v == null ? "–" : nines(v), nines],
   };
   const long = (axis) => formats[axis.format][0], brief = (axis) => formats[axis.format][1];

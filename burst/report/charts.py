@@ -29,6 +29,7 @@ _MOST_BARS = 240
 _MOST_COLUMNS = 200
 _MOST_CELLS = 7000
 _MOST_FLAGS = 9
+_SHORT_MS = 800
 _STEPS_MS = (100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 3_600_000)
 _MORE_OUTCOMES = (("rejected", "--b"), ("expired", "--e"), ("failed", "--nogo"), ("unknown", "--c"))
 _FLAGGED = {"fault", "fallback", "operator", "worker", "error"}
@@ -52,8 +53,9 @@ def regroup(timeline: Timeline, step: int) -> tuple[Int64Column, dict[str, Int64
 
 
 def arrivals_step_ms(timeline: Timeline) -> int:
-    """Return the width of a bar of the arrivals."""
-    return step_ms(int(timeline.t_ms[-1] - timeline.t_ms[0]) + timeline.bin_ms, _MOST_BARS)
+    """Return the width of a bar of the arrivals: 100 ms, more for a long run, less for one over in a second."""
+    span = int(timeline.t_ms[-1] - timeline.t_ms[0]) + timeline.bin_ms
+    return max(timeline.bin_ms, 10) if span < _SHORT_MS else step_ms(span, _MOST_BARS)
 
 
 def cumulative(run: RunFolder, name: str = "accepted") -> tuple[list[float], list[float]]:

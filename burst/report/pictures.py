@@ -34,11 +34,13 @@ def completion(run: RunFolder, charts: dict[str, Any]) -> Html:
         if result.outcomes.accepted
         else "Nobody was accepted."
     )
+    if result.deadline_s > charts["completion"]["x"]["range"][1]:
+        told += f" The deadline, T+{result.deadline_s:g} s, is far to the right of the picture."
     if result.outcomes.lost:
         told += f" The line counts what the sender was told; the witness never saw {result.outcomes.lost:,} of them."
     times, shares = cumulative(run)
     at = sorted({round(place * (len(times) - 1) / _ROWS) for place in range(_ROWS + 1)})
-    rows = [(f"T+{times[i]:.2f} s", f"{math.floor(shares[i] * 100) / 100:.2f} %") for i in at]
+    rows = [(f"T+{times[i]:.3f} s", f"{math.floor(shares[i] * 100) / 100:.2f} %") for i in at]
     noted = [f"{number} {moment.what} (T+{moment.t_s:.2f} s)" for number, moment in enumerate(flags(run.journal), 1)]
     more = [tag("p", "Flags: " + "; ".join(noted) + ".", class_="soft")] if noted else []
     data = details("Data", table("Accepted share of the audience", ["by", "accepted"], rows, quiet=True))
@@ -55,7 +57,7 @@ def arrivals(run: RunFolder, charts: dict[str, Any]) -> Html:
     starts, counts = regroup(run.timeline, step)
     names = ["sent", *(name for name in counts if name != "sent" and (name == "accepted" or counts[name].any()))]
     rows = [
-        (f"T+{start / 1000:.1f} s", *(f"{counts[name][at]:,}" for name in names))
+        (f"T+{start / 1000:.2f} s", *(f"{counts[name][at]:,}" for name in names))
         for at, start in enumerate(starts.tolist())
     ]
     told = f"Best 100 ms at {format_rate(rate.peak)}, mean {format_rate(rate.mean)} from GO to the last receipt."

@@ -34,6 +34,8 @@ def seconds(value: float | None) -> str:
     """Return seconds as a person says them; None is never."""
     if value is None:
         return "never"
+    if 0 < value < 0.1:
+        return milliseconds(value * 1000)
     return f"{value:.2f} s" if value < 100 else f"{value:,.0f} s"
 
 

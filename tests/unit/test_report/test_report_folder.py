@@ -85,7 +85,13 @@ def test_shares_are_rounded_down(count, total, text):
 
 
 def test_numbers_are_said_as_people_say_them():
-    assert [seconds(value) for value in (None, 0.0, 3.456, 250.0)] == ["never", "0.00 s", "3.46 s", "250 s"]
+    assert [seconds(value) for value in (None, 0.0, 0.0147, 3.456, 250.0)] == [
+        "never",
+        "0.00 s",
+        "14.7 ms",
+        "3.46 s",
+        "250 s",
+    ]
     assert [milliseconds(value) for value in (0.0421, 4.256, 42.56, 425.6, 4256.0)] == [
         "42 µs",
         "4.26 ms",

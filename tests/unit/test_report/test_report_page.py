@@ -206,3 +206,26 @@ def test_the_report_made_again_is_the_same(sample, tmp_path):
     first = write_report(folder).read_bytes()
     again = write_report(folder, tmp_path / "again.html")
     assert again.read_bytes() == first == write_report(folder).read_bytes()
+
+
+def test_a_burst_over_in_a_moment_still_has_a_shape(sample):
+    folder = sample("one")
+    rows = "".join(f"{at},5,{20 if at else 0},0,0,0,0,0\n" for at in range(0, 60, 10))
+    (folder / "timeline.csv").write_text("t_ms,sent,accepted,rejected,refused,failed,expired,unknown\n" + rows)
+    page = Page(render(read_run(folder)))
+    assert page.data["charts"]["arrivals"]["columns"][1] == [0, 20, 20, 20, 20, 20]
+    assert "Arrivals per 10 ms" in page.text
+    assert "The deadline, T+5 s, is far to the right of the picture." in page.text
+
+
+def test_an_hour_of_load_is_thinned_to_a_page(sample):
+    folder = sample("one")
+    rows = "".join(f"{at},3,3,0,0,0,0,0\n" for at in range(0, 3_600_000, 10))
+    (folder / "timeline.csv").write_text("t_ms,sent,accepted,rejected,refused,failed,expired,unknown\n" + rows)
+    cells = "".join(f"{at},{1024 + 128 * level},1\n" for at in range(0, 3_600_000, 100) for level in range(8))
+    (folder / "heatmap.csv").write_text("t_ms,latency_us,count\n" + cells)
+    text = render(read_run(folder))
+    charts = Page(text).data["charts"]
+    assert len(text) < 400_000
+    assert sum(charts["arrivals"]["columns"][1]) == 3 * 360_000
+    assert sum(charts["heat"]["columns"][3]) == 8 * 36_000
