@@ -121,7 +121,7 @@ const burstCharts = (() => {
     const stacked = spec.series.map((one, i) => one.bars ? i + 1 : 0).filter(Boolean);
     for (let n = 1; n < stacked.length; n++)
       drawn[stacked[n]] = spec.columns[stacked[n]].map((v, i) => v + drawn[stacked[n - 1]][i]);
-    const bars = uPlot.paths.bars({size: [0.86, 60], align: 1}), steps = uPlot.paths.stepped({align: 1});
+    const bars = uPlot.paths.bars({size: [0.86, 120], align: 1}), steps = uPlot.paths.stepped({align: 1});
     // The tallest of a stack is drawn first, so the order on the canvas is reversed for bars.
     const order = [...stacked.slice().reverse(), ...spec.series.map((one, i) => one.bars ? 0 : i + 1).filter(Boolean)];
     const series = order.map((i) => {
@@ -134,7 +134,7 @@ const burstCharts = (() => {
     });
     const lists = order.map((i) => drawn[i]);
     return new uPlot({
-      width, height, padding: [12, spec.x.format === "nines" ? 32 : 14, 0, 0], legend: {show: false}, axes: axes(spec, width),
+      width, height, padding: [12, spec.x.format === "nines" ? 32 : 22, 0, 0], legend: {show: false}, axes: axes(spec, width),
       scales: {
         x: {time: false, range: spec.x.range ? () => spec.x.range : undefined},
         y: {distr: spec.y.log ? 3 : 1, range: spec.y.range ? () => spec.y.range : spec.y.log ? () => logBounds(lists) : (_, __, max) => [0, max * 1.12 || 1]},
@@ -184,7 +184,7 @@ const burstCharts = (() => {
       return i < 0 ? `${long(spec.x)(t)} · ${ms(l)}` : `from ${long(spec.x)(from[i])} · ${ms(low[i])} to ${ms(high[i])} · ${whole(count[i])} answers`;
     };
     const chart = new uPlot({
-      width, height, padding: [12, 14, 0, 0], legend: {show: false}, axes: axes(spec, width),
+      width, height, padding: [12, 22, 0, 0], legend: {show: false}, axes: axes(spec, width),
       scales: {x: {time: false, range: () => [start, end]}, y: {distr: 3, range: () => bounds}},
       series: [{}, {paths: () => null, points: {show: false}}],
       cursor: {drag: {x: false, y: false}, points: {show: false}},

@@ -149,7 +149,7 @@ def _completion(run: RunFolder) -> dict[str, Any]:
             dash = {"rejected": [9, 4], "expired": [5, 5], "failed": [2, 3], "unknown": [1, 4]}[name]
             lines.append({"label": name, "color": color, "width": 1.25, "dash": dash})
             columns.append(more)
-    deadline, last = run.result.deadline_s, max([*times, 0.1])
+    deadline, last = run.result.deadline_s, max([*times, 0.02])
     # The deadline belongs into the picture unless that would squeeze the burst into a corner.
     end = max(last, deadline) * 1.03 if deadline <= 12 * last else last * 1.05
     chart = completion_chart(lines, columns, end)
@@ -175,7 +175,7 @@ def _arrivals(run: RunFolder, timeline: Timeline) -> dict[str, Any]:
         "x": {
             "label": "from",
             "format": "after_go",
-            "range": [min(0.0, float(starts[0]) / 1000), max(end, deadline * 1.03 if deadline <= 12 * end else end)],
+            "range": [min(0.0, float(starts[0]) / 1000), max(end, deadline * 1.03 if deadline <= 2 * end else end)],
         },
         "y": {"format": "count"},
         "series": series,
