@@ -137,10 +137,10 @@ class Coordinator:
             self._launcher.kill()
 
     async def _all_phases(self) -> None:
-        await self._stage()
-        await self._arm()
-        await self._release()
-        await self._drain()
+        for phase in (self._stage, self._arm, self._release, self._drain):
+            await phase()
+            if self._interrupted:  # a cancellation that a library has swallowed must not end in a GO
+                return
 
     # -- stage -----------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,9 @@ class Link:
             retry=Retry(NoBackoff(), 0),
             protocol=2,
             socket_connect_timeout=CONNECT_WITHIN_S,
+            # redis-py's own deadline is an asyncio.wait_for, which forgets a cancellation that comes as the write ends
+            # (Python < 3.12), and with it a Ctrl-C. The deadlines are set below.
+            socket_timeout=None,
             health_check_interval=0,
         )
         self._scripts: set[str] = set()
@@ -96,8 +99,9 @@ class Link:
     async def send(self, *command: Any) -> None:
         """Write one command; its answer is read by ``receive``."""
         try:
-            await self._connection.send_command(*command, check_health=False)
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self._connection.send_command(*command, check_health=False)
+        except (RedisError, OSError, TimeoutError) as error:
             raise self._explain(error) from None
 
     async def receive(self, within_s: float = ANSWER_WITHIN_S) -> Any:
@@ -118,9 +122,11 @@ class Link:
 
     async def send_many(self, commands: Iterable[Sequence[Any]]) -> None:
         """Write many commands in one go; each is answered by a ``receive``."""
+        packed = self._connection.pack_commands(commands)
         try:
-            await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self._connection.send_packed_command(packed, check_health=False)
+        except (RedisError, OSError, TimeoutError) as error:
             raise self._explain(error) from None
 
     async def run(self, script: Script, keys: Sequence[Any], arguments: Sequence[Any]) -> Any:
