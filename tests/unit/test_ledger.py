@@ -111,7 +111,7 @@ def test_it_survives_kill_9_of_its_writer(tmp_path):
 def test_a_ledger_that_exists_is_not_begun_anew(tmp_path):
     path = tmp_path / "ledger.bin"
     Ledger(path, 4, create=True).close()
-    with pytest.raises(BurstError, match="ledger.bin"):
+    with pytest.raises(BurstError, match=r"ledger\.bin"):
         Ledger(path, 4, create=True)
 
 
