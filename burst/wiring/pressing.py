@@ -8,7 +8,7 @@ import msgspec
 
 from burst.fleet.control import Control
 from burst.fleet.latch import Latch, Press
-from burst.model.errors import UsageError
+from burst.model.errors import LatchError, QueueError, UsageError
 from burst.queues.link import check_url
 
 
@@ -36,9 +36,23 @@ def find_armed(reports: Path, name: str | None) -> ArmedRun:
 
 async def press(reports: Path, name: str | None, redis: str | None) -> Press:
     """Press GO. Raises LatchError when somebody was first, naming who and when."""
-    run = find_armed(reports, name)
-    control = await Control(check_url(redis or run.server), run.run).connect()
     try:
-        return await Latch(run.event, reports, control.link).press(run.run)
-    finally:
-        await control.close()
+        run = find_armed(reports, name)
+        control = await Control(check_url(redis or run.server), run.run).connect()
+        try:
+            return await Latch(run.event, reports, control.link).press(run.run)
+        finally:
+            await control.close()
+    except (UsageError, QueueError):
+        # The run may have ended while we came: then who pressed, and when, is the answer.
+        await _tell_who_was_first(reports, name)
+        raise
+
+
+async def _tell_who_was_first(reports: Path, name: str | None) -> None:
+    """Raise LatchError if the event (the latest one if none is named) has had its GO."""
+    latches = sorted(reports.glob(".events/*/latch.json"), key=lambda latch: latch.stat().st_mtime_ns)
+    presses = [msgspec.json.decode(latch.read_bytes(), type=Press) for latch in latches]
+    presses = [press for press in presses if name in {None, press.event, press.run}]
+    if presses:
+        raise LatchError(presses[-1].event, presses[-1].by, presses[-1].at)
