@@ -456,7 +456,7 @@ class Coordinator:
             replace(self._closing, interrupted=self._interrupted),
             self._order.scenario,
             judge=self._judge(),
-            received=self._received.column if self._received is not None else None,
+            received=self._received.column if self._received is not None and not self._far() else None,
             roster=self._roster,
             dead=set(self._launcher.dead()) & self._killed() if self._launcher else set(),
             staged=self._staged,
@@ -477,8 +477,12 @@ class Coordinator:
         left = {index for index, report in self._roster.items() if report.state == "left"}
         return set(self._launcher.dead()) - left
 
+    def _far(self) -> bool:
+        """Whether a worker was on another machine: its provider's count is there, and nobody here has it."""
+        return any(report.boot_id not in {"", boot_id()} for report in self._roster.values())
+
     def _judge(self) -> str:
-        judges = {sink.judge for sink in self._sinks}
+        judges = {"sender" if sink.judge == "provider" and self._far() else sink.judge for sink in self._sinks}
         for weakest in ("entrance", "sender", "provider"):
             if weakest in judges:
                 return weakest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ class MonotonicClock:
 
 
 def boot_id() -> str:
-    """Return what tells this machine, since its start, from every other."""
+    """Return what tells this machine, since its start, from every other; BURST_BOOT_ID stands in for another's."""
+    told = os.environ.get("BURST_BOOT_ID")
+    if told:
+        return told
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
