@@ -45,11 +45,11 @@ async def press(reports: Path, name: str | None, redis: str | None) -> Press:
             await control.close()
     except (UsageError, QueueError):
         # The run may have ended while we came: then who pressed, and when, is the answer.
-        await _tell_who_was_first(reports, name)
+        _tell_who_was_first(reports, name)
         raise
 
 
-async def _tell_who_was_first(reports: Path, name: str | None) -> None:
+def _tell_who_was_first(reports: Path, name: str | None) -> None:
     """Raise LatchError if the event (the latest one if none is named) has had its GO."""
     latches = sorted(reports.glob(".events/*/latch.json"), key=lambda latch: latch.stat().st_mtime_ns)
     presses = [msgspec.json.decode(latch.read_bytes(), type=Press) for latch in latches]
