@@ -23,15 +23,26 @@ _MOVED = re.compile(r"^(?:MOVED )?(\d+) (\S+):(\d+)$")
 
 
 def redacted(url: str) -> str:
-    """Return a Redis URL without its user and password: fit for a log, a journal, a report."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query="").geturl()
+    """Return a Redis URL without its user and password: fit for a log, a journal, a report.
+
+    It does not trust the URL to be well formed: a password with a bare ``/`` or ``?``, or a forgotten scheme, must not
+    be told either.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark or not scheme.isalpha():
+        scheme, mark, rest = "", "", url
+    if scheme == "unix" and rest.startswith("/"):
+        host = rest  # a path may hold an @
+    else:
+        before, _, host = rest.rpartition("@")
+        if "?" in before:
+            host = "(unreadable)"  # the @ may be within a password that came as a parameter
+    return scheme + mark + host.partition("?")[0].partition("#")[0]
 
 
 def check_url(url: str) -> str:
     """Return the URL if burst can connect to such a one. Raises UsageError otherwise."""
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
         raise UsageError(
             f"{redacted(url)!r} is not a Redis URL",
             hint="write redis://host:6379/0, rediss://host:6380 or unix:///path",
@@ -39,7 +50,9 @@ def check_url(url: str) -> str:
     try:
         parse_url(url)
     except ValueError as error:
-        raise UsageError(f"Redis URL {redacted(url)!r}: {error}") from None
+        # The parser's own words may be a part of the password.
+        why = "cannot be read; in user and password write / ? # @ : as %2F %3F %23 %40 %3A" if "@" in url else error
+        raise UsageError(f"Redis URL {redacted(url)!r}: {why}") from None
     return url
 
 
@@ -70,6 +83,7 @@ class Link:
             async with asyncio.timeout(CONNECT_WITHIN_S + 0.5):
                 await self._connection.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
+            await self.close()
             raise self._explain(error) from None
         return self
 
@@ -88,6 +102,12 @@ class Link:
             return QueueError(
                 f"Redis at {self.server} refuses us: {text}",
                 hint="put user and password into the URL: redis://user:password@host:6379 (they are never logged)",
+            )
+        moved = _MOVED.match(text)
+        if moved:  # redis-py drops the word itself from the text
+            return QueueError(
+                f"Redis at {self.server} has moved slot {moved[1]} to {moved[2]}:{moved[3]}",
+                hint="was the cluster resharded during the run? start the run again",
             )
         if isinstance(error, ResponseError):
             return QueueError(f"Redis at {self.server} answers: {text}")
@@ -137,7 +157,7 @@ class Link:
         try:
             return await self.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except QueueError as error:
-            if "NOSCRIPT" not in str(error):
+            if "No matching script" not in str(error):  # NOSCRIPT; redis-py drops the word itself from the text
                 raise
         return await self.call("EVAL", script.text, len(keys), *keys, *arguments)
 
