@@ -31,7 +31,7 @@ from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.policy.criteria import deadlines_ns, parse_criterion
 from burst.queues.embedded import EmbeddedShards
-from burst.queues.keys import ShardKeys
+from burst.queues.keys import ControlKeys, ShardKeys
 from burst.queues.link import Link, owner_of, redacted
 from burst.runs.files import write_undelivered
 from burst.runs.folder import RunFolder
@@ -84,6 +84,7 @@ class Coordinator:
         self._launcher: Launcher | None = None
         self._control: Control | None = None
         self._urls: list[str] = []
+        self._control_url = ""
         self._servers: list[str] = []
         self._links: list[Link] = []
         self._staging: Staging | None = None
@@ -155,14 +156,17 @@ class Coordinator:
                 for shard in range(max(queue.shards, len(redis)))
             ]
             self._servers = [redacted(url) for url in self._urls]
+            self._control_url = await owner_of(redis[0], ControlKeys(self._order.run).spec)
         else:
             embedded = EmbeddedShards(queue.shards, memory_bytes=queue.memory or 0, outlive=queue.outlive)
             self._embedded = embedded
             await embedded.start()
             self._urls = embedded.urls
+            self._control_url = self._urls[0]
             self._servers = [f"embedded {Path(embedded.server).name}"] * queue.shards
         self._links = [await Link(url).connect() for url in self._urls]
-        self._control = await Control(self._urls[0], self._order.run).connect()
+        self._control = await Control(self._control_url, self._order.run).connect()
+        await self._show_life()
         self._write_control()
         await self._refuse_spent_event()
         self._progress.phase("stage", "staging the audience")
@@ -210,7 +214,7 @@ class Coordinator:
             "run": self._order.run,
             "event": self._order.event,
             "pid": os.getpid(),
-            "server": redacted(self._urls[0]),
+            "server": redacted(self._control_url),
         }
         self.folder.control.write_bytes(msgspec.json.encode(told))
 
@@ -242,10 +246,8 @@ class Coordinator:
                 received=str(self.folder.received.resolve()) if self._received else None,
             )
         )
-        await self._control.beat(BEAT_LASTS_MS)
-        self._stack.push_async_callback(_ended, asyncio.ensure_future(self._beat()))
         self._divide()
-        self._launcher = Launcher(self._workers, self._urls[0], self._order.run, self.folder.workers_log)
+        self._launcher = Launcher(self._workers, self._control_url, self._order.run, self.folder.workers_log)
         self._launcher.start()
         await self._wait_for_quorum(begun_ns)
         armed = sum(report.state == "armed" for report in self._roster.values())
@@ -293,9 +295,29 @@ class Coordinator:
         lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
         return "a worker said: " + (errors or lines[-1:] or ["nothing"])[0]
 
+    async def _show_life(self) -> None:
+        """Show from now on that the run is under way: to its workers, and to `burst clean` on any of its servers."""
+        assert self._control is not None
+        await self._control.beat(BEAT_LASTS_MS)
+        beats = [self._beat()]
+        if self._embedded is None:
+            beats += [self._beat_on(link.url, number) for number, link in enumerate(self._links)]
+        for beat in beats:
+            self._stack.push_async_callback(_ended, asyncio.ensure_future(beat))
+
+    async def _beat_on(self, url: str, number: int) -> None:
+        """Show one shard's server that the run is under way: the control shard may be on another."""
+        link = await Link(url).connect()
+        try:
+            while True:
+                await link.call("SET", ShardKeys(self._order.run, number).alive, "1", "PX", BEAT_LASTS_MS)
+                await asyncio.sleep(BEAT_LASTS_MS / 4000)
+        finally:
+            await link.close()
+
     async def _beat(self) -> None:
         """Show the fleet that somebody can stop it."""
-        control = await Control(self._urls[0], self._order.run).connect()
+        control = await Control(self._control_url, self._order.run).connect()
         try:
             while True:
                 await control.beat(BEAT_LASTS_MS)
@@ -416,7 +438,7 @@ class Coordinator:
         """Order the workers to end; wait until they have left; read their last words."""
         if self._launcher is None:
             return
-        control = await Control(self._urls[0], self._order.run).connect()
+        control = await Control(self._control_url, self._order.run).connect()
         try:
             await control.order(Order(order=order))
             deadline_ns = self._clock.now_ns() + int(within_s * NS_PER_S)
@@ -543,16 +565,28 @@ class Coordinator:
 
     async def _remove_keys(self) -> None:
         """Remove this run's keys from servers that are not ours."""
-        lanes = self._staged.lanes if self._staged is not None else ()
+        lanes = self._staging.lanes if self._staging is not None else ()
         for number, url in enumerate(self._urls):
             keys = ShardKeys(self._order.run, number)
-            link = await Link(url).connect()
-            await link.call("UNLINK", keys.settled, keys.done, *map(keys.lane, lanes or ("main",)))
-            await link.close()
-        if self._urls:
-            control = await Control(self._urls[0], self._order.run).connect()
+            names = (keys.settled, keys.done, keys.alive, *map(keys.lane, lanes))
+            with contextlib.suppress(BurstError):
+                await _unlink(url, names, until_quiet=self._staged is None)
+        if self._control_url:
+            control = await Control(self._control_url, self._order.run).connect()
             await control.remove()
             await control.close()
+
+
+async def _unlink(url: str, names: tuple[str, ...], *, until_quiet: bool) -> None:
+    """Remove keys; after an interrupted staging again, until nothing more of it arrives on closed connections."""
+    link = await Link(url).connect()
+    try:
+        for _ in range(20):
+            if not await link.call("UNLINK", *names) or not until_quiet:
+                return
+            await asyncio.sleep(0.05)
+    finally:
+        await link.close()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -43,6 +43,7 @@ class Staging:
         self._router = Router(scenario.routes, scenario.seed)
         self._unrouted: dict[tuple[str, str, str], int] = {}
         self.people = 0
+        self.lanes: dict[str, None] = {}  # begun, in order: what an interrupted staging leaves is in them
         self._batches = 0
         self._route_people = [0] * len(scenario.routes)
 
@@ -84,6 +85,7 @@ class Staging:
                 self._unrouted[whom] = self._unrouted.get(whom, 0) + batch.count
                 continue
             self._route_people[route] += batch.count
+            self.lanes[batch.lane] = None
             due_offset_ns = pace.due_offset_ns(batch.first_index)
             await stagers[placement.shard_of(batch.number)].add(batch, due_offset_ns, expire_offset_ns)
             self.people += batch.count

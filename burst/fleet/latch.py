@@ -17,7 +17,7 @@ import msgspec
 
 from burst.model.errors import BurstError, LatchError
 from burst.queues.keys import latch
-from burst.queues.link import Link
+from burst.queues.link import Link, owner_of
 from burst.runs.journal import Journal, utc_text
 
 
@@ -46,6 +46,20 @@ class Latch:
         self.event = event
         self._folder = root / ".events" / event
         self._link = link
+        self._owner_url = ""
+
+    async def _call(self, *command: str | bytes) -> bytes | None:
+        """Ask the server that has the latch's key: of a Redis Cluster, perhaps not the control shard's node."""
+        assert self._link is not None
+        if not self._owner_url:
+            self._owner_url = await owner_of(self._link.url, latch(self.event))
+        link = self._link if self._owner_url == self._link.url else await Link(self._owner_url).connect()
+        try:
+            answer: bytes | None = await link.call(*command)
+        finally:
+            if link is not self._link:
+                await link.close()
+        return answer
 
     def _refuse(self, press: Press) -> LatchError:
         return LatchError(self.event, press.by, press.at)
@@ -63,7 +77,7 @@ class Latch:
     async def pressed(self) -> Press | None:
         """Return the press, if there was one."""
         if self._link is not None:
-            raw = await self._link.call("GET", latch(self.event))
+            raw = await self._call("GET", latch(self.event))
             if raw is not None:
                 return msgspec.json.decode(raw, type=Press)
         return self._on_file()
@@ -89,7 +103,7 @@ class Latch:
             with contextlib.suppress(FileNotFoundError):
                 draft.unlink()
         if self._link is not None:
-            before = await self._link.call("SET", latch(self.event), held, "NX", "GET")
+            before = await self._call("SET", latch(self.event), held, "NX", "GET")
             if before is not None:
                 first = msgspec.json.decode(before, type=Press)
                 self._tombstone(first)

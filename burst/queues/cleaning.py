@@ -19,9 +19,14 @@ async def leftover_runs(url: str) -> dict[str, list[bytes]]:
                 runs.setdefault(key.partition(b"}")[0][len(PREFIX) :].rpartition(b":")[0].decode(), []).append(key)
             if cursor == b"0":
                 break
-        return {run: keys for run, keys in runs.items() if ControlKeys(run).coordinator.encode() not in keys}
+        return {run: keys for run, keys in runs.items() if not _under_way(run, keys)}
     finally:
         await link.close()
+
+
+def _under_way(run: str, keys: list[bytes]) -> bool:
+    """Whether one of a run's keys tells that it lives: the control shard may be on another server."""
+    return ControlKeys(run).coordinator.encode() in keys or any(key.endswith(b"}:.alive") for key in keys)
 
 
 async def remove_keys(url: str, keys: list[bytes]) -> None:

@@ -34,6 +34,11 @@ class ShardKeys:
         """Hash: batches, people, accepted settled so far."""
         return f"{self.tag}:.done"
 
+    @property
+    def alive(self) -> str:
+        """Key with an expiry: the run is under way, as this shard's server can tell."""
+        return f"{self.tag}:.alive"
+
     def lease(self, consumer: str) -> str:
         """Return the hash with an expiry: the consumer's epoch and last settle number. Gone means dead."""
         return f"{self.tag}:.lease:{consumer}"
