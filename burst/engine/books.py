@@ -32,6 +32,7 @@ class Books:
         self.shards = [Tally(deadlines_ns) for _ in range(shards)]
         self.worker_batches: Counter[int] = Counter()
         self.worker_stolen: Counter[int] = Counter()
+        self.route_accepted: Counter[int] = Counter()
         self.settled_people = 0
         self._settled: set[int] = set()
         self._settled_people_mask = np.zeros(ledger.size, dtype=np.bool_)
@@ -61,6 +62,7 @@ class Books:
             self._enter_reasons(span, batch.reasons, batch.count, delta.reasons)
             self.worker_batches[delta.worker] += 1
             self.worker_stolen[delta.worker] += batch.stolen
+            self.route_accepted[batch.route] += int(np.count_nonzero(states == State.ACCEPTED))
 
     def _enter_reasons(self, span: slice, reasons: int | bytes, count: int, names: list[str]) -> None:
         if reasons == 0:

@@ -122,7 +122,7 @@ def close_books(
         within=[Within(deadline / NS_PER_S, count) for deadline, count in sorted(books.total.within.items())],
         workers=_workers(books, roster, dead),
         shards=_shards(books, staged, servers, closing.shard_memory_mb),
-        routes=_routes(scenario, staged),
+        routes=_routes(books, scenario, staged),
         reasons=books.told_reasons(),
         notes=_notes(judge, untimed, closing),
     )
@@ -222,11 +222,11 @@ def _shards(books: Books, staged: Staged | None, servers: list[str], memory_mb: 
     ]
 
 
-def _routes(scenario: Scenario, staged: Staged | None) -> list[RouteResult]:
+def _routes(books: Books, scenario: Scenario, staged: Staged | None) -> list[RouteResult]:
     people = staged.route_people if staged is not None else (0,) * len(scenario.routes)
     return [
-        RouteResult(route_name(route), route.sink.name, count)
-        for route, count in zip(scenario.routes, people, strict=True)
+        RouteResult(route_name(route), route.sink.name, count, books.route_accepted[number])
+        for number, (route, count) in enumerate(zip(scenario.routes, people, strict=True))
     ]
 
 

@@ -27,6 +27,7 @@ from burst.runs.ledger import Ledger
 SETTLE_EVERY_NS = 50 * NS_PER_MS
 SCAN_EVERY_NS = 50 * NS_PER_MS
 RETRY_EVERY_NS = 10 * NS_PER_MS  # retries gather for that long: a batch's then leave together, not one by one
+SHARED_LEDGER = "-here"  # ends the consumer names of workers that share the coordinator's ledger
 SEND_BEFORE_POLL = 8192  # people sent before answers are looked at again
 
 _ATTEMPTS_USED_UP, _NO_ANSWER, _TOO_LATE, _TAKEN_OVER, _ABORTED = range(1, 6)
@@ -77,6 +78,7 @@ class Pump:
         self._lease_valid_until_ns = lease_valid_until_ns
         self._settle = settle
         self._consumer = ""
+        self._own: set[str] = set()
         self._backoff = Backoff(settings.retry.attempts, settings.retry.base_ns, settings.retry.cap_ns)
         self._rng = np.random.Generator(np.random.SFC64([settings.seed, settings.worker, 7]))
         self._fresh: deque[HeldBatch] = deque()
@@ -114,18 +116,19 @@ class Pump:
             self.people += batch.count
             self.batches_in += 1
             if arrived.taken_over:
-                self._resume(held)
+                self._resume(held, arrived.holder)
             else:
                 self._fresh.append(held)
 
-    def _resume(self, held: HeldBatch) -> None:
-        """Go on with a dead worker's batch where the ledger says it stopped."""
+    def _resume(self, held: HeldBatch, holder: str) -> None:
+        """Go on with a dead worker's batch where the ledger says it stopped.
+
+        A holder on another machine kept its ledger there: then anything of the batch may have been sent.
+        """
         span = slice(held.batch.first_index, held.batch.end_index)
         states = self._ledger.states[span]
-        under_way = states == State.SENT
-        if not self._settings.shared_ledger:
-            # The dead worker's ledger is on another machine: anything may have been sent.
-            under_way = states == State.UNSENT
+        known = holder in self._own or (self._settings.shared_ledger and holder.endswith(SHARED_LEDGER))
+        under_way = states == State.SENT if known else states < State.ACCEPTED
         doubtful = int(np.count_nonzero(under_way))
         self.counters["taken_over"] += 1
         if doubtful:
@@ -424,6 +427,7 @@ class Pump:
     def join(self, consumer: str) -> None:
         """Begin to hold batches under a consumer's name."""
         self._consumer = consumer
+        self._own.add(consumer)
 
     def drop(self) -> int:
         """Forget everything held: the lease is over, and others go on from the ledger. Return how many people."""

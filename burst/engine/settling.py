@@ -30,6 +30,7 @@ class SettledBatch(msgspec.Struct, frozen=True, array_like=True):
     reasons: int | bytes
     stolen: bool
     taken_over: bool
+    route: int = 0
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -91,6 +92,7 @@ class Folder:
                 packed(reasons),
                 stolen,
                 held.taken_over,
+                held.sink,
             )
         )
         self._ids.setdefault(held.lane, []).append(held.entry_id)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from burst.engine.loop_lag import LoopLag
-from burst.engine.pump import Pump, PumpSettings
+from burst.engine.pump import SHARED_LEDGER, Pump, PumpSettings
 from burst.engine.slots import Slots
 from burst.fleet.clock import MonotonicClock, Offset, boot_id, measure_offset
 from burst.fleet.control import Control, Order, Report, RunSpec
@@ -133,7 +133,7 @@ class Worker:
 
     async def _join(self, stack: contextlib.AsyncExitStack | None = None) -> None:
         epoch = await self.control.next_epoch()
-        lease = Lease(f"w{self.index}-{epoch}", epoch)
+        lease = Lease(f"w{self.index}-{epoch}" + (SHARED_LEDGER if self._local else "-away"), epoch)
         keys = [(url, ShardKeys(self.spec.run, number)) for number, url in enumerate(self.spec.shards)]
         self.heartbeat = Heartbeat(keys, lease, self.scenario.queue.lease_ns)
         await asyncio.to_thread(self.heartbeat.begin)

@@ -34,6 +34,7 @@ class Held:
     lane: str
     batch: Batch
     taken_over: bool = False
+    holder: str = ""  # taken over: the consumer whose lease is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class Shard:
             if lane == self.lanes[self._drained_lanes % len(self.lanes)]:
                 self._drained_lanes += 1
             return []
-        return [self._held(lane, entry_id, fields, taken_over=False) for entry_id, fields in answer[0][1]]
+        return [self._held(lane, entry_id, fields) for entry_id, fields in answer[0][1]]
 
     @property
     def drained(self) -> bool:
@@ -178,9 +179,9 @@ class Shard:
         """Begin a new pass over the lanes."""
         self._drained_lanes = 0
 
-    def _held(self, lane: str, entry_id: bytes, fields: list[bytes], *, taken_over: bool) -> Held:
+    def _held(self, lane: str, entry_id: bytes, fields: list[bytes], holder: str = "") -> Held:
         number = int(entry_id.partition(b"-")[2])
-        return Held(entry_id, lane, decode_entry(number, fields[1], self._run), taken_over)
+        return Held(entry_id, lane, decode_entry(number, fields[1], self._run), bool(holder), holder)
 
     async def settle(self, lease: Lease, number: int, settlement: Settlement) -> None:
         """Acknowledge whole batches and append their delta: once, however often it is called with one number."""
@@ -219,7 +220,7 @@ class Shard:
                         [self.keys.lease(consumer), self.keys.lease(lease.consumer), stream],
                         [GROUP, consumer, lease.consumer, lease.epoch, at_most - len(taken)],
                     )
-                    taken += [self._held(lane, entry, fields, taken_over=True) for entry, fields in entries or ()]
+                    taken += [self._held(lane, entry, fields, holder=consumer) for entry, fields in entries or ()]
         return taken
 
     async def _others(self, stream: str, lease: Lease) -> list[str]:
