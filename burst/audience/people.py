@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import compress, repeat
+from operator import is_
 from pathlib import Path
 
 import numpy as np
@@ -146,11 +148,8 @@ class FilePeople:
             for key in dict.fromkeys(keys):
                 if key is None:
                     continue
-                lines = [line for line, other in zip(block.lines, keys, strict=True) if other is key]
-                groups[key] = (
-                    lines,
-                    [token for token, other in zip(tokens, keys, strict=True) if other is key],
-                )
+                chosen = list(map(is_, keys, repeat(key)))
+                groups[key] = (list(compress(block.lines, chosen)), list(compress(tokens, chosen)))
         else:
             for line, token, key in zip(block.lines, tokens, keys, strict=True):
                 if key is not None:
