@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,18 @@ from burst.model.scenario import Batching
 
 NEVER_NS = 2**63 - 1
 """A date that never comes: the valid_until_ns of what does not expire, the retry time of what has none."""
+
+
+def _nobody_to_wake() -> None:
+    """Wake nobody: an engine that polls needs no waking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Where a run may shoot: loopback always, ``hosts`` as well, and with ``live`` anywhere at all."""
+
+    hosts: tuple[str, ...] = ()
+    live: bool = False
 
 
 class Clock(Protocol):
@@ -85,8 +97,36 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class StandIn:
+    """This run's own stand-in provider: where it listens, and what it takes to be let in.
+
+    ``ca_file`` is empty when it speaks plain text; ``key_file`` is the .p8 key that it trusts.
+    """
+
+    url: str
+    ca_file: str
+    key_file: str
+    key_id: str
+    team_id: str
+
+
+class Share(Protocol):
+    """Values that one worker makes and the whole fleet uses."""
+
+    async def value(self, name: str, make: Callable[[], str], older_than_s: float) -> tuple[str, float]:
+        """Return the fleet's value of ``name`` and its age in seconds.
+
+        Where there is none, or it is older than ``older_than_s``, exactly one worker of the fleet makes it anew.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SinkContext:
-    """What a sink may know of the run it serves."""
+    """What a sink may know of the run it serves.
+
+    ``wake`` tells the engine, from the event loop's thread, that answers or new credit are there.
+    """
 
     run: str
     event: str
@@ -96,6 +136,11 @@ class SinkContext:
     workers: int
     clock: Clock
     received: UInt8Column | None = None  # the modelled provider's own count of what reached it, one byte a person
+    wake: Callable[[], None] = _nobody_to_wake
+    answer_within_ns: int = NEVER_NS
+    stand_in: StandIn | None = None
+    share: Share | None = None
+    permit: Permit = Permit()
 
 
 @runtime_checkable
