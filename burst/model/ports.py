@@ -98,7 +98,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """This run's own stand-in provider: where it listens, and what it takes to be let in.
+    """The stand-in provider of a run: where it listens, and what it takes to be let in.
 
     ``ca_file`` is empty when it speaks plain text; ``key_file`` is the .p8 key that it trusts.
     """
