@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 
@@ -13,36 +12,16 @@ from burst.model.ports import NEVER_NS, Answers, Prepared, SinkContext
 from burst.model.units import format_rate
 from burst.policy.bucket import TokenBucket
 from burst.policy.chance import uniform
+from burst.policy.latency import LATENCY_POINTS, latency_table_ns
 from burst.policy.wheel import Wheel
-from burst.sinks.modelled_settings import LatencySettings, ModelledSettings
+from burst.sinks.modelled_settings import ModelledSettings
 
-_POINTS = 65_536  # a latency is one draw of 16 bits: the curve is exact to its 0.0015 % steps
 _VERDICT_SHIFT = 60  # a waiting ticket carries its verdict in its upper bits
 _TICKET_MASK = (1 << _VERDICT_SHIFT) - 1
 _OK, _DEAD, _QUOTA, _TRANSIENT, _OUTAGE = range(5)
 _ANSWER_OF = np.array(
     [Answer.ACCEPTED, Answer.REJECTED, Answer.THROTTLED, Answer.REFUSED, Answer.REFUSED], dtype=np.uint8
 )
-
-
-def latency_table_ns(settings: LatencySettings) -> Int64Column:
-    """Return the quantile function at 65,536 evenly spaced shares: to draw from it is to draw a latency."""
-    shares = (np.arange(_POINTS) + 0.5) / _POINTS
-    if settings.percentiles is not None:
-        knots, durations = zip(*settings.percentiles, strict=True)
-        return np.exp(np.interp(shares, knots, np.log(durations))).astype(np.int64)
-    if settings.empirical is not None:
-        uppers, counts = (np.array(column, dtype=np.float64) for column in zip(*settings.empirical, strict=True))
-        cumulative = np.concatenate(([0.0], np.cumsum(counts))) / counts.sum()
-        # Within a bin every latency is as likely as another.
-        return np.interp(shares, cumulative, np.concatenate(([0.0], uppers))).astype(np.int64)
-    assert settings.p50_ns is not None
-    assert settings.p99_ns is not None
-    normal = NormalDist()
-    sigma = np.log(settings.p99_ns / settings.p50_ns) / normal.inv_cdf(0.99)
-    half = np.array([normal.inv_cdf(share) for share in shares[: _POINTS // 2].tolist()])
-    table: Int64Column = (settings.p50_ns * np.exp(sigma * np.concatenate((half, -half[::-1])))).astype(np.int64)
-    return table
 
 
 class Modelled:
@@ -119,7 +98,7 @@ class Modelled:
             tickets, sent_ns = tickets[answered], sent_ns[answered]
         self._arriving.clear()
         self._arriving_count = 0
-        latency_ns = self._table[self._rng.integers(0, _POINTS, tickets.size, dtype=np.uint16)]
+        latency_ns = self._table[self._rng.integers(0, LATENCY_POINTS, tickets.size, dtype=np.uint16)]
         self._wheel.push(sent_ns + latency_ns, tickets)
 
     def _receive_all(self) -> None:
