@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from burst.fleet.control import Control, Order, Report, RunSpec
 from burst.fleet.latch import Latch, Press
 from burst.fleet.launcher import Launcher
 from burst.model.errors import BurstError, LatchError, NoGoError, QueueError
-from burst.model.ports import Audience, Sink
+from burst.model.ports import Audience, Permit, Sink
 from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.policy.criteria import deadlines_ns, parse_criterion
@@ -59,6 +59,7 @@ class RunOrder:
     event: str
     reports: Path
     redis: tuple[str, ...] = ()
+    permit: Permit = field(default_factory=Permit)
 
 
 class Coordinator:
