@@ -32,6 +32,14 @@ import click
 )
 @click.option("--go-at", metavar="WHEN", help="GO at a date (2027-02-14T23:40:00Z), or so long after arming (+10s).")
 @click.option(
+    "--allow",
+    "allowed",
+    multiple=True,
+    metavar="HOST",
+    help="A host, address or network of the scenario's `allow:` list that this run may shoot at.",
+)
+@click.option("--live", is_flag=True, help="Shoot at the real thing, where the scenario says `live: true` too.")
+@click.option(
     "--reports",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("reports"),
@@ -46,6 +54,8 @@ def run(
     event: str | None,
     go: str,
     go_at: str | None,
+    allowed: tuple[str, ...],
+    live: bool,
     reports: Path,
     as_json: bool,
 ) -> int:
@@ -56,4 +66,4 @@ def run(
     """
     from burst.wiring.session import RunCommand, run_command
 
-    return run_command(RunCommand(scenario, overrides, redis, event, go, go_at, reports, as_json))
+    return run_command(RunCommand(scenario, overrides, redis, event, go, go_at, reports, as_json, allowed, live))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
+    StrictBool,
     Tag,
     WithJsonSchema,
     model_validator,
@@ -105,6 +109,36 @@ class Batching(Settings):
 def _read_list(value: object) -> object:
     """Read ``a, b`` as a list: what an environment variable can hold."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def plain_host(host: str) -> str:
+    """Return a host as it is compared: as it goes over the wire (IDNA), small letters, no brackets, no final dot."""
+    try:
+        wire = host.encode("idna").decode("ascii")
+    except UnicodeError:  # nobody can resolve it either
+        wire = host
+    return wire.lower().removeprefix("[").removesuffix("]").rstrip(".")
+
+
+def read_allowed(text: str) -> str:
+    """Return an entry of an allow list as it is compared: a host name, an address or a network. Raises ValueError."""
+    entry = plain_host(text.strip())
+    try:
+        if "/" not in entry and ":" not in entry and re.fullmatch(r"[a-z0-9_.-]+", entry):
+            return entry
+        network = ipaddress.ip_network(entry)
+    except ValueError:
+        network = None
+    if network is None:
+        examples = "push.staging.example, 10.1.2.3 or 10.1.0.0/16"
+        raise ValueError(f"{text!r} is no host, address or network; write it like {examples}")
+    if network.prefixlen < (8 if network.version == 4 else 7):
+        # 10.0.0.0/8 and fc00::/7 are the widest networks that are anybody's own (RFC 1918, RFC 4193).
+        raise ValueError(f"{text!r} is much of the world; name a staging network, like 10.1.0.0/16")
+    return str(network) if "/" in entry else str(network.network_address)
+
+
+AllowList = Annotated[tuple[Annotated[str, AfterValidator(read_allowed)], ...], BeforeValidator(_read_list)]
 
 
 class QueueSettings(Settings):
@@ -218,6 +252,12 @@ class Scenario(Settings):
         ("accepted within 5s >= 99%",),
         min_length=1,
         description="what must hold for a pass, as `lost == 0`; default: 99 % accepted by the deadline",
+    )
+    allow: AllowList = Field(
+        (), description="staging hosts, addresses or networks that may be shot at when --allow names them too"
+    )
+    live: StrictBool = Field(
+        False, description="real people may be reached, when --live is typed too; counts in the file only"
     )
     seed: Count = Field(2024, ge=0, lt=2**63, description="the seed of modelled behaviour and jitter")
 

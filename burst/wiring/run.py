@@ -12,6 +12,7 @@ from burst.engine.worker import run_worker
 from burst.model.scenario import FileAudience
 from burst.queues.link import check_url
 from burst.runs.folder import new_run_name
+from burst.wiring.aiming import check_aim
 from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping
 from burst.wiring.sinks import build_sink
 
@@ -24,8 +25,14 @@ def make_coordinator(
     redis: tuple[str, ...],
     go: GoWhen,
     progress: Progress,
+    allowed: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Coordinator:
-    """Put a run together. Without ``event`` the run is an event of its own. Raises UsageError."""
+    """Put a run together. Without ``event`` the run is an event of its own.
+
+    ``allowed`` and ``live`` are what was typed of where it may shoot. Raises UsageError.
+    """
+    permit = check_aim(loaded, allowed, live, progress.note)
     for url in (*redis, *loaded.scenario.queue.redis):
         check_url(url)
     run = new_run_name(loaded.scenario.name)
@@ -33,7 +40,7 @@ def make_coordinator(
     if isinstance(loaded.scenario.audience, FileAudience):
         # From anywhere, and later, the run folder must find the same file.
         mapping["audience"] = mapping["audience"] | {"file": str(loaded.base / loaded.scenario.audience.file)}
-    order = RunOrder(loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis)
+    order = RunOrder(loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis, permit)
     return Coordinator(order, open_audience(loaded.scenario.audience, loaded.base), go, progress, build_sink)
 
 

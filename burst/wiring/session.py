@@ -38,6 +38,8 @@ class RunCommand:
     go_at: str | None
     reports: Path
     as_json: bool
+    allowed: tuple[str, ...] = ()
+    live: bool = False
 
 
 def run_command(command: RunCommand) -> int:
@@ -55,6 +57,8 @@ def run_command(command: RunCommand) -> int:
         redis=redis,
         go=_when(command, view),
         progress=view,
+        allowed=command.allowed,
+        live=command.live,
     )
     try:
         result, interrupted = uvloop.run(_run(coordinator))
