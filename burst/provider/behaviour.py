@@ -1,0 +1,306 @@
+"""The behaviour file: how the stand-in provider answers, what it checks, and how it misbehaves.
+
+Without a file it is a healthy and fast Apple without limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from burst.model.errors import Mistake, ScenarioError
+from burst.model.latency import LatencySettings
+from burst.model.scenario import Count, DurationNs, RatePerS, Settings, Share, SizeBytes
+from burst.provider.refusal import REASONS
+
+#: RFC 9113, section 7.
+ErrorCode = Literal[
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+]
+HttpStatus = Annotated[int, Field(ge=400, le=599)]
+
+
+class QuotaSettings(Settings):
+    """A token bucket over all requests; what finds it empty is answered 429 TooManyRequests."""
+
+    rate_per_s: RatePerS = Field(alias="rate", description="how much is granted, over all processes, as 30000/s")
+    burst: Count = Field(1000, ge=1, description="how many may come at once after a rest")
+    retry_after_ns: DurationNs | None = Field(
+        None, alias="retry_after", description="a retry-after header of this wait; default: it does not say, as Apple"
+    )
+
+
+class TokenQuotaSettings(Settings):
+    """Apple's own rule: too many requests for one device token are answered 429 TooManyRequests."""
+
+    rate_per_s: RatePerS = Field(alias="rate", description="how much one device token is granted, such as 1/s")
+    burst: Count = Field(1, ge=1, description="how many may come at once for one device token")
+
+
+class AnswerSettings(Settings):
+    """An answer that befalls a share of the requests at random; they are not processed."""
+
+    share: Share = Field(description="share of all requests")
+    reason: str = Field("", description="one of Apple's reasons, or any other text")
+    status: HttpStatus | None = Field(None, description="default: the reason's own status")
+
+    @model_validator(mode="after")
+    def _known(self) -> AnswerSettings:
+        _check_status(self.status, self.reason)
+        return self
+
+
+def _check_status(status: int | None, reason: str) -> None:
+    if status is None and reason not in REASONS:
+        near = get_close_matches(reason, REASONS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "give a status, or one of Apple's reasons"
+        raise ValueError(f"{reason!r} is no reason of Apple's, so its status is unknown; {hint}")
+
+
+def _read_reset(value: object) -> object:
+    """Read the short form: a share alone."""
+    return value if value is None or isinstance(value, (Mapping, ResetSettings)) else {"share": value}
+
+
+class ResetSettings(Settings):
+    """Streams that are reset in place of an answer."""
+
+    share: Share = Field(description="share of all requests")
+    code: ErrorCode = Field("REFUSED_STREAM", description="REFUSED_STREAM says: certainly not processed")
+    processed: bool = Field(False, description="whether the push was delivered all the same (never: REFUSED_STREAM)")
+
+    @model_validator(mode="after")
+    def _honest(self) -> ResetSettings:
+        if self.processed and self.code == "REFUSED_STREAM":
+            raise ValueError("REFUSED_STREAM promises that nothing was processed (RFC 9113, 8.7); choose another code")
+        return self
+
+
+class OutageSettings(Settings):
+    """A time when the provider takes nothing."""
+
+    at_ns: DurationNs = Field(alias="at", description="begins this long after GO; without a run, after the start")
+    lasts_ns: DurationNs = Field(alias="lasts", description="and lasts this long")
+    how: Literal["refuse", "hang", "reset", "close", "goaway"] = Field(
+        "refuse",
+        description="refuse: answered with the reason; hang: never answered; reset: streams are reset; "
+        "close: connections are closed; goaway: GOAWAY with the reason, then closed",
+    )
+    reason: str = Field("ServiceUnavailable", description="what is answered, or stands in the GOAWAY")
+    status: HttpStatus | None = Field(None, description="default: the reason's own status")
+
+    @model_validator(mode="after")
+    def _known(self) -> OutageSettings:
+        _check_status(self.status, self.reason)
+        return self
+
+
+class StreamLimitSettings(Settings):
+    """A new MAX_CONCURRENT_STREAMS for every connection, while it runs."""
+
+    at_ns: DurationNs = Field(alias="at", description="this long after GO; without a run, after the start")
+    streams: Count = Field(le=2**31 - 1, description="how many streams a connection may have open")
+
+
+class GoawaySettings(Settings):
+    """Connections that are told to go; their open streams are still answered."""
+
+    after_requests: Annotated[Count, Field(ge=1)] | None = Field(None, description="after so many on a connection")
+    every_ns: DurationNs | None = Field(None, alias="every", description="when a connection is this old")
+    code: ErrorCode = Field("NO_ERROR", description="the error code in the frame")
+    reason: str = Field("", description="stands as JSON in the frame's debug data, such as Shutdown")
+
+    @model_validator(mode="after")
+    def _some(self) -> GoawaySettings:
+        if self.after_requests is None and not self.every_ns:
+            raise ValueError("give after_requests or every: else no connection ever goes")
+        return self
+
+
+class SlowBytesSettings(Settings):
+    """Answers that dribble."""
+
+    bytes: SizeBytes = Field(1, ge=1, description="so many bytes of a connection's answers at a time")
+    every_ns: DurationNs = Field(alias="every", description="and so long until the next")
+
+
+def _read_share_or_flag(value: object) -> object:
+    return float(value) if isinstance(value, bool) else value
+
+
+class Behaviour(Settings):
+    """What a stand-in APNs does. Every share is of requests, if nothing else is said."""
+
+    latency: LatencySettings | None = Field(None, description="how long an answer takes; default: at once")
+    quota: QuotaSettings | None = Field(None, description="a rate over all requests; default: no limit")
+    per_token: TokenQuotaSettings | None = Field(None, description="a rate for each device token; default: no limit")
+    dead: Share = Field(0.0, description="share of the device tokens that are 410 Unregistered, the same for a seed")
+    dead_tokens: tuple[str, ...] = Field((), description="device tokens, in hex, that are 410 Unregistered")
+    answers: tuple[AnswerSettings, ...] = Field((), max_length=200, description="other answers, at random")
+    silent: Share = Field(0.0, description="processed, and never answered")
+    hang: Share = Field(0.0, description="neither processed nor answered")
+    reset_streams: Annotated[ResetSettings | None, BeforeValidator(_read_reset)] = Field(
+        None, description="a share, or share, code and processed: RST_STREAM in place of an answer"
+    )
+    malformed: Share = Field(0.0, description="processed, and answered with bytes that are no HTTP/2")
+    outages: tuple[OutageSettings, ...] = Field(
+        (), max_length=24, description="when it takes nothing; the first counts"
+    )
+
+    max_concurrent_streams: Count = Field(1000, le=2**31 - 1, description="streams a connection may have open")
+    stream_limits: tuple[StreamLimitSettings, ...] = Field((), description="changes of that limit while it runs")
+    streams_until_accept: Annotated[Count, Field(ge=1)] | None = Field(
+        None, description="the limit until a connection's first accepted push; Apple's is 1 with a provider token"
+    )
+    initial_window: SizeBytes = Field(65_535, le=2**31 - 1, description="SETTINGS_INITIAL_WINDOW_SIZE")
+    connection_window: SizeBytes = Field(
+        16 * 2**20, ge=65_535, le=2**31 - 1, description="flow-control window of a connection; it begins at 65,535"
+    )
+    max_frame_size: SizeBytes = Field(16_384, ge=16_384, le=2**24 - 1, description="SETTINGS_MAX_FRAME_SIZE")
+    header_table_size: SizeBytes = Field(4096, le=2**20, description="SETTINGS_HEADER_TABLE_SIZE")
+    goaway: GoawaySettings | None = Field(None, description="connections that are told to go; default: none")
+    close_after_requests: Annotated[Count, Field(ge=1)] | None = Field(
+        None, description="a connection is closed, without GOAWAY, after so many requests"
+    )
+    reset_after_requests: Annotated[Count, Field(ge=1)] | None = Field(
+        None, description="a connection is reset (TCP RST) after so many requests"
+    )
+    slow_bytes: SlowBytesSettings | None = Field(None, description="answers that dribble; default: none do")
+    closed_windows: Annotated[Share, BeforeValidator(_read_share_or_flag)] = Field(
+        0.0, description="share of the connections whose windows are never opened again; true is all of them"
+    )
+    echo_id: bool = Field(True, description="whether an answer carries the request's apns-id")
+
+    auth: Literal["any", "token", "certificate", "none"] = Field(
+        "any", description="what a client must show; any: a provider token or a certificate; none: nothing"
+    )
+    topics: tuple[str, ...] = Field((), description="apns-topics that are allowed; default: all")
+    keys: dict[str, str] = Field(
+        default_factory=dict,
+        description="key id: PEM public key or its path; default: form and age of a provider token are checked only",
+    )
+    team: str | None = Field(None, description="the issuer of provider tokens; default: any")
+    max_payload: SizeBytes = Field(4096, description="bytes; a voip push may have 1,024 more, as Apple says")
+
+    @model_validator(mode="after")
+    def _together(self) -> Behaviour:
+        _check_shares(self)
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Behaviour:
+        """Read a behaviour file (YAML).
+
+        Raises
+        ------
+        ScenarioError
+            the file is absent, is no YAML, or has mistakes: all of them, each with its line
+        """
+        try:
+            text = path.read_text()
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            value = yaml.safe_load(text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScenarioError((Mistake(str(path), 0, 0, f"cannot be read: {error}"),)) from error
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+            raise ScenarioError((Mistake(str(path), *place, f"no YAML: {error.problem}"),)) from error
+        except yaml.YAMLError as error:
+            raise ScenarioError((Mistake(str(path), 0, 0, f"no YAML: {error}"),)) from error
+        try:
+            return cls.model_validate({} if value is None else value)
+        except ValidationError as error:
+            mistakes = [
+                Mistake(str(path), *_place(root, one["loc"]), *_said(one)) for one in error.errors(include_url=False)
+            ]
+            raise ScenarioError(tuple(sorted(mistakes, key=lambda mistake: (mistake.line, mistake.column)))) from error
+
+    def changed(self, changes: Mapping[str, Any]) -> Behaviour:
+        """Return this behaviour with other values for the keys of ``changes``, which are written as in a file.
+
+        Raises
+        ------
+        ValueError
+            the changes have mistakes (pydantic's ValidationError is one), or do not go with what there is
+        """
+        given = type(self).model_validate(changes)
+        changed = self.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
+        _check_shares(changed)
+        return changed
+
+
+def _check_shares(behaviour: Behaviour) -> None:
+    """One draw decides among these, so that every share is kept exactly."""
+    total = behaviour.silent + behaviour.hang + behaviour.malformed + sum(row.share for row in behaviour.answers)
+    total += behaviour.reset_streams.share if behaviour.reset_streams else 0
+    if total > 1 + 1e-9:
+        raise ValueError(
+            f"silent, hang, malformed, reset_streams and answers add up to {total:.4g}: more than all requests"
+        )
+
+
+def _place(root: yaml.Node | None, location: tuple[int | str, ...]) -> tuple[int, int]:
+    """Return where the value at ``location`` stands (line, column; 1-based), or the nearest thing above it."""
+    node, place = root, (1, 1)
+    for step in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(step)]
+            if not found:
+                break
+            key, node = found[0]
+            place = (key.start_mark.line + 1, key.start_mark.column + 1)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            place = (node.start_mark.line + 1, node.start_mark.column + 1)
+    return place
+
+
+def _said(error: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a pydantic error as (what, hint)."""
+    path = ".".join(str(step) for step in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        key, known = str(error["loc"][-1]), _keys_at(error["loc"][:-1])
+        near = get_close_matches(key, known, n=1)
+        return f"unknown key {path!r}", f"did you mean {near[0]}?" if near else f"keys here: {', '.join(sorted(known))}"
+    if error["type"] == "missing":
+        return f"{path!r} is missing", ""
+    if error["type"] == "value_error":
+        return f"{path}: {error['ctx']['error']}", ""
+    words = error["msg"].removeprefix("Input ")
+    return f"{path}: {error['input']!r} {words}", ""
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that a behaviour file may have below ``location``."""
+    sections: dict[str, type[Settings]] = {
+        "latency": LatencySettings,
+        "quota": QuotaSettings,
+        "per_token": TokenQuotaSettings,
+        "answers": AnswerSettings,
+        "reset_streams": ResetSettings,
+        "outages": OutageSettings,
+        "stream_limits": StreamLimitSettings,
+        "goaway": GoawaySettings,
+        "slow_bytes": SlowBytesSettings,
+    }
+    model = sections.get(str(location[0]), Behaviour) if location else Behaviour
+    return [field.alias or name for name, field in model.model_fields.items()]
