@@ -181,6 +181,11 @@ class Fates:
                 return OUTAGE + number, outage
         return None
 
+    def reset_code(self, fate: int) -> str:
+        """Return the name of the error code that streams of a fate are reset with."""
+        reset = self.behaviour.reset_streams
+        return reset.code if fate == RESET and reset else "REFUSED_STREAM"
+
     def dead(self, keys: UInt64Column) -> npt.NDArray[np.bool_]:
         """Say which device tokens are dead: the same ones whenever they are asked for."""
         dead = np.zeros(keys.size, dtype=np.bool_)

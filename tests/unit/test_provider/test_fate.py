@@ -227,4 +227,7 @@ def test_what_is_done_and_what_the_witness_is_told_agree():
     [("1%", Sight.REFUSE), ({"share": "1%", "code": "CANCEL"}, Sight.HANG)],
 )
 def test_only_refused_stream_promises_the_client_that_nothing_was_processed(reset, sight):
-    assert fates_of(reset_streams=reset).sights[fate.RESET] == sight
+    fates = fates_of(reset_streams=reset)
+    assert fates.sights[fate.RESET] == sight
+    assert (fates.reset_code(fate.RESET) == "REFUSED_STREAM") == (sight == Sight.REFUSE)
+    assert fates.reset_code(fate.OUTAGE) == "REFUSED_STREAM"
