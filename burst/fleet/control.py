@@ -119,7 +119,8 @@ class Control:
     async def remove(self) -> None:
         """Remove the run's control keys."""
         keys = self.keys
-        await self.link.call("UNLINK", keys.spec, keys.orders, keys.roster, keys.epoch, keys.coordinator)
+        every = (keys.spec, keys.orders, keys.roster, keys.epoch, keys.coordinator, keys.shared)
+        await self.link.call("UNLINK", *every)
 
     async def close(self) -> None:
         """Close the connection. Safe to call twice."""

@@ -80,6 +80,11 @@ class ControlKeys:
         """Key with an expiry: alive while the coordinator is."""
         return f"{self.tag}:coordinator"
 
+    @property
+    def shared(self) -> str:
+        """Hash with an expiry: values that one worker makes and all use, secrets among them."""
+        return f"{self.tag}:shared"
+
 
 def latch(event: str) -> str:
     """Return the GO latch of an event: outside any run, never cleaned up."""
