@@ -7,6 +7,8 @@ alive; and only then chance. One draw decides among what chance may do, so that 
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cache
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,8 @@ OUTAGE = 8  # + the outage's number
 OTHER = 32  # + the number of the row of ``answers``
 
 _MIX = 0x9E3779B97F4A7C15
+_MOST_DIGITS = 256  # of a key; a device token has 200 at most, and a path may be as long as it likes
+_MASK = 0xFFFFFFFFFFFFFFFF
 _LOWER = 0x2020202020202020  # of eight hex digits: A-F become a-f, all else stays
 _DEAD_STREAM = 3
 
@@ -51,27 +55,38 @@ class Sight(IntEnum):
 
 
 def token_keys(digits: UInt8Column) -> UInt64Column:
-    """Return a number for each device token: ``digits`` is uint8 of shape (count, width), hex digits of any case."""
-    count, width = digits.shape
+    """Return a number for each device token: ``digits`` is uint8 of shape (count, width), hex digits of any case.
+
+    Each word is mixed down and up, so that no two tokens' differences cancel for being in the same high bits, and the
+    words are then summed by weights: four passes over the column, where a chained hash has three a word.
+    """
+    count, full_width = digits.shape
+    digits = digits[:, :_MOST_DIGITS]
+    width = digits.shape[1]
     words = -(-width // 8)
     padded = digits if width == words * 8 else np.pad(digits, ((0, 0), (0, words * 8 - width)))
-    columns = np.ascontiguousarray(padded).view("<u8").reshape(count, words) | np.uint64(_LOWER)
-    keys = np.full(count, width, dtype=np.uint64)
-    for word in columns.T:
-        keys ^= word
-        keys *= np.uint64(_MIX)
-        keys ^= keys >> np.uint64(29)
-    return keys
+    mixed = np.ascontiguousarray(padded).view("<u8").reshape(count, words) | np.uint64(_LOWER)
+    mixed *= np.uint64(_MIX)
+    mixed ^= mixed >> np.uint64(32)
+    keys: UInt64Column = mixed @ _weights(words)
+    return keys + np.uint64(full_width)
 
 
 def token_key(digits: bytes) -> int:
     """Return what ``token_keys`` has for one device token, in hex digits of any case."""
-    key = len(digits)
-    for start in range(0, len(digits), 8):
-        word = int.from_bytes(digits[start : start + 8], "little") | _LOWER
-        key = (key ^ word) * _MIX & 0xFFFFFFFFFFFFFFFF
-        key ^= key >> 29
-    return key
+    key, digits = len(digits), digits[:_MOST_DIGITS]
+    weights = _weights(-(-len(digits) // 8)).tolist()
+    for start, weight in zip(range(0, len(digits), 8), weights, strict=True):
+        word = (int.from_bytes(digits[start : start + 8], "little") | _LOWER) * _MIX & _MASK
+        key += (word ^ word >> 32) * weight
+    return key & _MASK
+
+
+@cache
+def _weights(words: int) -> UInt64Column:
+    """Return an odd weight for each word of a token: a change in one word always changes the sum."""
+    digests = [blake2b(bytes([place]), digest_size=8).digest() for place in range(words)]
+    return np.array([int.from_bytes(digest, "little") | 1 for digest in digests], dtype=np.uint64)
 
 
 class _TokenQuotas:

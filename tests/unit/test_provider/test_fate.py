@@ -45,6 +45,18 @@ def test_tokens_that_differ_in_one_digit_have_different_keys():
     assert len(keys) == 1 + 64 * 15
 
 
+@pytest.mark.parametrize("width", [0, 1, 7, 9, 255, 256, 257, 100_000])
+def test_what_is_no_token_at_all_has_a_key_too(width):
+    row = np.full((1, width), ord("f"), dtype=np.uint8)
+    assert token_keys(row).tolist() == [token_key(b"f" * width)]
+
+
+def test_tokens_that_count_up_have_different_keys():
+    numbers = [number << shift for shift in (0, 28, 100, 224) for number in range(1, 20_000)]
+    digits = np.frombuffer("".join(f"{number:064x}" for number in numbers).encode(), dtype=np.uint8)
+    assert np.unique(token_keys(digits.reshape(-1, 64))).size == len(set(numbers))
+
+
 def test_a_column_cut_out_of_a_buffer_of_requests_is_read_as_well():
     requests = np.frombuffer(b"head" + b"ab" * 32 + b"tail" + b"head" + b"cd" * 32 + b"tail", dtype=np.uint8)
     digits = requests.reshape(2, 72)[:, 4:68]
