@@ -14,7 +14,7 @@ from functools import cache
 from burst.provider.behaviour import Behaviour
 from burst.provider.refusal import REASONS, Refusal, refusal
 
-__all__ = ["PATH", "PUSH_TYPES", "REASONS", "Refusal", "check_head", "check_payload", "largest_payload", "repeated"]
+__all__ = ["PATH", "PUSH_TYPES", "REASONS", "Refusal", "check_head", "check_payload", "duplicated", "largest_payload"]
 
 PATH = b"/3/device/"
 #: Push types, and what the topic of each ends in: an app's bundle id and this.
@@ -75,7 +75,7 @@ def largest_payload(push_type: bytes, behaviour: Behaviour) -> int:
     return behaviour.max_payload + (_MORE_FOR_VOIP if push_type == b"voip" else 0)
 
 
-def repeated(names: Iterable[bytes]) -> bool:
+def duplicated(names: Iterable[bytes]) -> bool:
     """Say whether a field is given twice (400 DuplicateHeaders); cookies may be (RFC 9113, 8.2.3)."""
     counted = [name for name in names if name != b"cookie"]
     return len(set(counted)) < len(counted)

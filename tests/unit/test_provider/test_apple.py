@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from burst.provider.apple import PUSH_TYPES, REASONS, check_head, check_payload, largest_payload, repeated
+from burst.provider.apple import PUSH_TYPES, REASONS, check_head, check_payload, duplicated, largest_payload
 from burst.provider.authority import Authority
 from burst.provider.behaviour import Behaviour
 from burst.provider.provider_token import TokenCheck, read_keys
@@ -215,7 +215,7 @@ def test_the_limit_of_a_payload_is_the_behaviours():
     ],
 )
 def test_a_field_that_is_given_twice_is_found(names, expected):
-    assert repeated(names) == expected
+    assert duplicated(names) == expected
 
 
 def test_a_refusal_has_apples_status_and_body():
