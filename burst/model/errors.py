@@ -86,5 +86,9 @@ class NoGoError(BurstError):
     exit_code = 105
 
 
+class TracerError(NoGoError):
+    """A tracer did not come back as it should: whatever the quorum says, nothing may follow it."""
+
+
 class AccountingError(BurstError):
     """Ledger, histograms and per-worker sums disagree: the run's numbers are not to be trusted."""

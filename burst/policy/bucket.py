@@ -25,6 +25,11 @@ class TokenBucket:
         self._tokens -= taken
         return taken
 
+    def available(self, now_ns: int) -> int:
+        """Return how many whole tokens there are at an instant."""
+        self.take(0, now_ns)
+        return int(self._tokens)
+
     def wait_ns(self, wanted: int = 1) -> int:
         """Return how long after the last ``take`` there will be ``wanted`` tokens."""
         missing = wanted - self._tokens

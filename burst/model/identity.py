@@ -1,0 +1,54 @@
+"""The id that a notification carries wherever a UUID may stand: run and index, readable by column.
+
+``rrrrrrrr-rrrr-8rrr-8kkk-iiiiiiiiiiii`` is a UUID of version 8 (RFC 9562, section 5.8): ``r`` are 60 bits of the
+SHA-256 of the run's name, ``k`` the kind, ``i`` the index in hex. It is the same for every attempt.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from burst.model.batch import Int64Column
+
+ID_WIDTH = 36
+_PREFIX_WIDTH = 24
+FOREIGN = -1
+NOTIFICATION, TRACER = 0, 1
+_Rows = npt.NDArray[np.uint8]
+
+
+def id_prefix(run: str, kind: int = NOTIFICATION) -> bytes:
+    """Return the 24 characters that all ids of a kind in a run begin with."""
+    digest = hashlib.sha256(run.encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-8{kind:03x}-".encode()
+
+
+def index_digits(indexes: Int64Column) -> _Rows:
+    """Return the 12 hex digits of each index, shape (k, 12)."""
+    raw = np.ascontiguousarray(indexes, dtype=">u8").view(np.uint8).reshape(-1, 8)[:, 2:]
+    return np.frombuffer(binascii.hexlify(raw.tobytes()), dtype=np.uint8).reshape(-1, 12)
+
+
+def read_ids(rows: _Rows, prefix: bytes) -> Int64Column:
+    """Return the indexes of ids that begin with ``prefix``, ``FOREIGN`` for others; ``rows`` has shape (k, 36)."""
+    ours = (rows[:, :_PREFIX_WIDTH] == np.frombuffer(prefix, dtype=np.uint8)).all(axis=1)
+    try:
+        raw = binascii.unhexlify(rows[:, _PREFIX_WIDTH:].tobytes())
+    except binascii.Error:
+        return np.array([_read_one(row.tobytes(), prefix) for row in rows], dtype=np.int64)
+    wide = np.zeros((rows.shape[0], 8), dtype=np.uint8)
+    wide[:, 2:] = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 6)
+    indexes = wide.view(">u8").reshape(-1).astype(np.int64)
+    return indexes if ours.all() else np.where(ours, indexes, FOREIGN)
+
+
+def _read_one(text: bytes, prefix: bytes) -> int:
+    digits = text[_PREFIX_WIDTH:]
+    try:
+        return int.from_bytes(binascii.unhexlify(digits), "big") if text.startswith(prefix) else FOREIGN
+    except binascii.Error:
+        return FOREIGN

@@ -1,0 +1,65 @@
+"""What makes a list of header fields a request or a response of HTTP/2 (RFC 9113, section 8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from burst.wire.hpack import Field
+
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
+_BAD_VALUE = re.compile(rb"[\x00\r\n]|^[ \t]|[ \t]$").search
+_CONNECTION_SPECIFIC = {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
+_OF_A_REQUEST = {b":method", b":scheme", b":path", b":authority"}
+_OF_A_RESPONSE = {b":status"}
+
+
+def fault_of_request(fields: Iterable[Field]) -> str:
+    """Return what makes these fields no request, or the empty string."""
+    pseudo, fault = _read(fields, _OF_A_REQUEST)
+    if fault:
+        return fault
+    if pseudo.get(b":method") == b"CONNECT":
+        return "" if b":authority" in pseudo and len(pseudo) == 2 else "CONNECT wants :authority alone"
+    missing = {b":method", b":scheme", b":path"} - pseudo.keys()
+    if missing:
+        return f"{min(missing).decode()} is missing"
+    return "" if pseudo[b":path"] else ":path is empty"
+
+
+def fault_of_response(fields: Iterable[Field]) -> str:
+    """Return what makes these fields no response, or the empty string."""
+    pseudo, fault = _read(fields, _OF_A_RESPONSE)
+    if fault:
+        return fault
+    status = pseudo.get(b":status", b"")
+    return "" if len(status) == 3 and status.isdigit() else ":status is not three digits"
+
+
+def fault_of_trailers(fields: Iterable[Field]) -> str:
+    """Return what makes these fields no trailers, or the empty string."""
+    return _read(fields, set())[1]
+
+
+def _read(fields: Iterable[Field], wanted: set[bytes]) -> tuple[dict[bytes, bytes], str]:
+    pseudo: dict[bytes, bytes] = {}
+    regular = False
+    for one in fields:
+        name, value = one.name, one.value
+        if name[:1] == b":":
+            if regular:
+                return pseudo, "a pseudo-header after a regular one"
+            if name not in wanted:
+                return pseudo, "a pseudo-header that does not belong here"
+            if name in pseudo:
+                return pseudo, "a pseudo-header twice"
+            pseudo[name] = value
+        else:
+            regular = True
+            if _NAME(name) is None:
+                return pseudo, "a field name with characters that are not allowed"
+            if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
+                return pseudo, f"{name.decode()}, which belongs to a connection of HTTP/1"
+        if _BAD_VALUE(value) is not None:
+            return pseudo, "a field value with characters that are not allowed"
+    return pseudo, ""

@@ -1,0 +1,301 @@
+"""The client's end of HTTP/2: streams opened by the hundred, answers given back by the tags they were opened with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from burst.model.batch import Int64Column
+from burst.wire.fields import fault_of_response, fault_of_trailers
+from burst.wire.frames import (
+    LAST_STREAM,
+    PREFACE,
+    ErrorCode,
+    H2Error,
+    Setting,
+    StreamFault,
+    frame_head,
+)
+from burst.wire.h2 import H2Connection
+from burst.wire.hpack import Field
+from burst.wire.layout import Layout, Rows
+from burst.wire.plain import Group
+from burst.wire.streams import LARGEST, Streams
+
+LARGEST_ANSWER = 65_536  # bytes of one response body; push providers answer in tens
+_HEAD_AWAITED, _BODY_AWAITED = 1, 2
+_MOST_HEADS = 4096
+_RECV_WINDOW = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Of a response, what the client was asked to keep: its status and the kept fields that it had."""
+
+    status: int
+    kept: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """Whole responses with one head: the tags of their requests (int64), and their bodies by row, or None."""
+
+    tags: Int64Column
+    head: Head
+    bodies: Rows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resets:
+    """Streams that the peer ended without a response. ``processed`` is False when it certainly did not act."""
+
+    tags: Int64Column
+    code: int
+    processed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WentAway:
+    """The peer takes no more streams; ``tags`` are those it certainly did not process."""
+
+    tags: Int64Column
+    code: int
+    debug: bytes
+
+
+class ClientConnection(H2Connection):
+    """One connection to a server. ``keep`` names the response fields that its ``Head`` shall hold."""
+
+    is_server = False
+
+    def __init__(
+        self,
+        *,
+        keep: frozenset[bytes] = frozenset(),
+        header_table_size: int = 4096,
+        initial_window: int = LARGEST_ANSWER,
+    ) -> None:
+        settings: dict[int, int] = {
+            Setting.HEADER_TABLE_SIZE: header_table_size,
+            Setting.ENABLE_PUSH: 0,
+            Setting.INITIAL_WINDOW_SIZE: initial_window,
+        }
+        streams = Streams(tag=np.int64, head=np.uint16, opened_ns=np.int64, scratch=np.int64)
+        super().__init__(streams, settings, connection_window=_RECV_WINDOW)
+        self.output.insert(0, PREFACE)
+        self._keep = keep
+        self._heads: list[Head] = []
+        self._head_numbers: dict[Head, int] = {}
+        self._bodies: dict[int, bytearray] = {}
+        self.next_id = 1
+        self.closing = False
+        self.note: dict[Any, Any] = {}  # the owner's
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server has said its settings."""
+        return self._heard_settings and self.failed is None
+
+    def room(self, body_bytes: int) -> int:
+        """Return how many requests with bodies of this size may be opened now."""
+        if self.closing or self.failed is not None or not self._heard_settings:
+            return 0
+        room = min(self.peer.max_concurrent_streams - self.streams.open, LARGEST)
+        if body_bytes:
+            if self.blocked:
+                return 0
+            room = min(room, self.send_window // body_bytes)
+            if body_bytes > self.peer.initial_window_size:
+                room = min(room, 1)
+        return max(0, min(room, (LAST_STREAM - self.next_id) // 2))
+
+    def open(self, tags: Int64Column, body_bytes: int, now_ns: int) -> Int64Column:
+        """Open streams for the first of ``tags`` that there is room for; return their ids (int64).
+
+        The caller writes their frames, in this order and before any other's: HEADERS, and bodies of ``body_bytes``.
+        """
+        count = min(tags.size, self.room(body_bytes))
+        ids = np.arange(self.next_id, self.next_id + 2 * count, 2)
+        rows = self.streams.free_for(ids)
+        if rows.size < count:  # a stream as old as the ring is large is still open
+            ids, count = ids[: rows.size], rows.size
+        streams = self.streams
+        streams.add(rows, ids, _HEAD_AWAITED)
+        streams["tag"][rows] = tags[:count]
+        streams["opened_ns"][rows] = now_ns
+        self.next_id += 2 * count
+        self.send_window -= count * body_bytes
+        return ids
+
+    def request(self, block: bytes, body: bytes, tag: int, now_ns: int) -> None:
+        """Open one stream and write it to ``output``, its body as the windows let it. There must be room."""
+        (stream_id,) = self.open(np.array([tag]), 0, now_ns).tolist()
+        flags = 0x4 if body else 0x5
+        self.output.append(frame_head(len(block), 1, flags, stream_id) + block)
+        if body:
+            self.send_body(stream_id, body)
+
+    def overdue(self, opened_before_ns: int) -> Int64Column:
+        """Cancel streams opened before an instant that still have no whole answer; return their tags."""
+        held = self.streams.held()
+        late = held[self.streams["opened_ns"][held] < opened_before_ns]
+        tags: Int64Column = self.streams["tag"][late]
+        for stream_id in self.streams.ids[late].tolist():
+            self.reset(stream_id, ErrorCode.CANCEL)
+        return tags
+
+    def lose(self) -> Int64Column:
+        """Give up every open stream, the connection being gone; return their tags: perhaps they were processed."""
+        held = self.streams.held()
+        tags: Int64Column = self.streams["tag"][held]
+        self.streams.drop(held)
+        self._bodies.clear()
+        self.closing = True
+        return tags
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _take_heads(self, heads: Sequence[tuple[Group, Layout]]) -> bool:
+        streams = self.streams
+        ids = heads[0][0].ids if len(heads) == 1 else np.concatenate([group.ids for group, _ in heads])
+        rows = streams.rows_of(ids)
+        fit = (streams.ids[rows] == ids) & (streams.state[rows] == _HEAD_AWAITED)
+        if not fit.all() or not streams.once(rows, streams["scratch"]):
+            return False
+        for group, layout in heads:
+            rows = streams.rows_of(group.ids)
+            number: int = layout.note
+            if group.ended:
+                self.events.append(Responses(streams["tag"][rows], self._heads[number]))
+                streams.drop(rows)
+            else:
+                streams["head"][rows] = number
+                streams.state[rows] = _BODY_AWAITED
+        return True
+
+    def _take_bodies(self, group: Group) -> Int64Column:
+        streams = self.streams
+        rows = streams.rows_of(group.ids)
+        fit = (streams.ids[rows] == group.ids) & (streams.state[rows] == _BODY_AWAITED)
+        if self._bodies:
+            fit &= ~np.isin(group.ids, np.fromiter(self._bodies, np.int64, len(self._bodies)))
+        if not fit.all() or not streams.once(rows, streams["scratch"]):
+            return np.arange(group.ids.size)
+        numbers = streams["head"][rows]
+        for number in np.unique(numbers).tolist():
+            mine = numbers == number
+            self.events.append(Responses(streams["tag"][rows[mine]], self._heads[number], group.rows[mine]))
+        streams.drop(rows)
+        return np.empty(0, dtype=np.int64)
+
+    def _take_head(self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool) -> bool:
+        row = self._row_of(stream_id, "HEADERS")
+        if row < 0:
+            return False
+        if self.streams.state[row] == _BODY_AWAITED:
+            fault = fault_of_trailers(fields) or ("" if ended else "trailers that do not end their stream")
+            if fault:
+                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+            self._finish(stream_id, row)
+            return False
+        fault = fault_of_response(fields)
+        if fault:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+        status = int(next(one.value for one in fields if one.name == b":status"))
+        if status < 200:
+            if ended:
+                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "an interim response that ends its stream")
+            return False
+        number = self._number_of(Head(status, tuple((one.name, one.value) for one in fields if one.name in self._keep)))
+        self.streams["head"][row] = number
+        self.streams.state[row] = _BODY_AWAITED
+        if ended:
+            self._finish(stream_id, row)
+        if layout is None or any(name in self._keep or name == b":status" for name in layout.columns):
+            return False
+        layout.note = number
+        return True
+
+    def _number_of(self, head: Head) -> int:
+        number = self._head_numbers.get(head)
+        if number is None:
+            if len(self._heads) >= _MOST_HEADS:
+                raise H2Error(ErrorCode.ENHANCE_YOUR_CALM, f"more than {_MOST_HEADS:,} different response heads")
+            number = self._head_numbers[head] = len(self._heads)
+            self._heads.append(head)
+        return number
+
+    def _take_data(self, stream_id: int, content: bytes, flow: int, *, ended: bool) -> None:
+        row = self._row_of(stream_id, "DATA")
+        if row < 0:
+            return
+        if self.streams.state[row] != _BODY_AWAITED:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA before HEADERS")
+        body = self._bodies.setdefault(stream_id, bytearray())
+        # A window is granted once, and no more: a longer answer than that is nobody's.
+        if len(body) + flow > self.local.initial_window_size or len(body) + flow > LARGEST_ANSWER:
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is overrun")
+        body += content
+        if ended:
+            self._finish(stream_id, row)
+
+    def _finish(self, stream_id: int, row: int) -> None:
+        body = bytes(self._bodies.pop(stream_id, b""))
+        tags, head = self.streams["tag"][row : row + 1].copy(), self._heads[int(self.streams["head"][row])]
+        bodies = np.frombuffer(body, dtype=np.uint8).reshape(1, -1) if body else None
+        self.events.append(Responses(tags, head, bodies))
+        self._forget_body(stream_id)
+        self.streams.drop_one(row)
+
+    def _row_of(self, stream_id: int, what: str) -> int:
+        """Return the row of a stream of ours; -1 when we have reset it and the peer could not know yet."""
+        if stream_id % 2 == 0 or stream_id >= self.next_id:
+            raise H2Error(ErrorCode.PROTOCOL_ERROR, f"{what} on idle stream {stream_id}")
+        row = self.streams.row_of(stream_id)
+        if row < 0 and stream_id not in self._reset_by_us:
+            raise H2Error(ErrorCode.STREAM_CLOSED, f"{what} on closed stream {stream_id}")
+        return row
+
+    # -- endings ---------------------------------------------------------------------------------------------------
+
+    def _take_reset(self, stream_id: int, code: int) -> None:
+        row = self.streams.row_of(stream_id)
+        if row >= 0:
+            self.events.append(
+                Resets(self.streams["tag"][row : row + 1].copy(), code, code != ErrorCode.REFUSED_STREAM)
+            )
+            self._bodies.pop(stream_id, None)
+            self.streams.drop_one(row)
+
+    def _take_own_reset(self, stream_id: int, code: int) -> None:
+        row = self.streams.row_of(stream_id)
+        if row >= 0:
+            if code != ErrorCode.CANCEL:
+                self.events.append(Resets(self.streams["tag"][row : row + 1].copy(), code))
+            self._bodies.pop(stream_id, None)
+            self.streams.drop_one(row)
+
+    def _take_goaway(self, last: int, code: int, debug: bytes) -> None:
+        self.closing = True
+        held = self.streams.held()
+        above = held[self.streams.ids[held] > last]
+        for stream_id in self.streams.ids[above].tolist():
+            self._forget_body(stream_id)
+            self._bodies.pop(stream_id, None)
+        tags: Int64Column = self.streams["tag"][above]
+        self.streams.drop(above)
+        self.events.append(WentAway(tags, code, debug))
+
+    def _never_opened(self, stream_id: int) -> bool:
+        return stream_id % 2 == 0 or stream_id >= self.next_id
+
+    def _last_peer_stream(self) -> int:
+        return 0
+
+
+__all__ = ["ClientConnection", "Head", "Resets", "Responses", "WentAway"]

@@ -1,0 +1,272 @@
+"""The server's end of HTTP/2: requests in by column, answers out by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from burst.model.batch import Int64Column, UInt8Column
+from burst.wire.fields import fault_of_request, fault_of_trailers
+from burst.wire.frames import PREFACE, ErrorCode, H2Error, Setting, StreamFault, goaway, window_update
+from burst.wire.h2 import H2Connection
+from burst.wire.hpack import Field
+from burst.wire.layout import Layout, Rows
+from burst.wire.plain import Group
+from burst.wire.streams import Streams
+
+LARGEST_BODY = 1024 * 1024
+BODY_AWAITED, ANSWER_OWED, ANSWERING = 1, 2, 3
+_RESETS = 1000  # streams a peer may reset beyond those it let us answer: more is an attack ("rapid reset", 2023)
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Header blocks of one shape that have come: stream ids, their rows in ``streams``, the blocks (k, width).
+
+    ``layout`` says where the values stand; it is None for one block that has no shape, and then ``fields`` has all.
+    ``ended`` tells that there is no body: the requests are whole.
+    """
+
+    ids: Int64Column
+    rows: Int64Column
+    layout: Layout | None
+    blocks: Rows
+    fields: tuple[Field, ...]
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Bodies that have come whole: stream ids, rows in ``streams``, the bodies (k, length).
+
+    ``length`` is the true one: of a body longer than ``LARGEST_BODY`` only so much is kept.
+    """
+
+    ids: Int64Column
+    rows: Int64Column
+    bodies: Rows
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The peer wants no answer to this any more."""
+
+    stream_id: int
+    row: int
+
+
+class ServerConnection(H2Connection):
+    """One connection from a client. ``columns`` are what the owner keeps for each open stream."""
+
+    is_server = True
+
+    def __init__(
+        self,
+        *,
+        max_concurrent_streams: int = 1000,
+        initial_window: int = 1_048_576,
+        connection_window: int = 16 * 1024 * 1024,
+        max_frame_size: int = 16_384,
+        header_table_size: int = 4096,
+        replenish: bool = True,
+        columns: dict[str, type] | None = None,
+    ) -> None:
+        settings: dict[int, int] = {
+            Setting.HEADER_TABLE_SIZE: header_table_size,
+            Setting.MAX_CONCURRENT_STREAMS: max_concurrent_streams,
+            Setting.INITIAL_WINDOW_SIZE: initial_window,
+            Setting.MAX_FRAME_SIZE: max_frame_size,
+            Setting.MAX_HEADER_LIST_SIZE: 65_536,
+        }
+        super().__init__(
+            Streams(**(columns or {}), scratch=np.int64),
+            settings,
+            connection_window=connection_window,
+            replenish=replenish,
+        )
+        self._preface_left = PREFACE
+        self._limit = 2**31 - 1  # of streams at once, as far as the peer knows it
+        self._bodies: dict[int, bytearray] = {}
+        self._lengths: dict[int, int] = {}  # bytes of bodies that come in more than one frame
+        self._windows: dict[int, int] = {}  # and what their senders may still send
+        self._resets_left = _RESETS
+        self.last_id = 0
+        self.accepted_until: int | None = None  # after GOAWAY: streams above are ignored
+
+    def _preface(self, data: UInt8Column) -> int:
+        if not self._preface_left:
+            return 0
+        given = data[: len(self._preface_left)].tobytes()
+        if not self._preface_left.startswith(given):
+            raise H2Error(
+                ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2: the connection does not begin with its preface"
+            )
+        self._preface_left = self._preface_left[len(given) :]
+        return len(given)
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def _take_heads(self, heads: Sequence[tuple[Group, Layout]]) -> bool:
+        streams = self.streams
+        if len(heads) == 1:
+            ids = heads[0][0].ids
+        else:
+            ids = np.concatenate([group.ids for group, _ in heads])
+            ids = ids[np.argsort(np.concatenate([group.offsets for group, _ in heads]), kind="stable")]
+        if self.accepted_until is not None or int(ids[0]) <= self.last_id or not (np.diff(ids) > 0).all():
+            return False
+        if not (ids & 1).all() or streams.open + ids.size > self._limit or streams.free_for(ids).size < ids.size:
+            return False
+        self.last_id = int(ids[-1])
+        for group, layout in heads:
+            rows = streams.rows_of(group.ids)
+            streams.add(rows, group.ids, ANSWER_OWED if group.ended else BODY_AWAITED)
+            self.events.append(Heads(group.ids, rows, layout, group.rows, (), group.ended))
+        return True
+
+    def _take_bodies(self, group: Group) -> Int64Column:
+        streams = self.streams
+        rows = streams.rows_of(group.ids)
+        fit = (streams.ids[rows] == group.ids) & (streams.state[rows] == BODY_AWAITED)
+        if self._lengths:
+            fit &= ~np.isin(group.ids, np.fromiter(self._lengths, np.int64, len(self._lengths)))
+        if not fit.all() or not streams.once(rows, streams["scratch"]):
+            return np.arange(group.ids.size)
+        streams.state[rows] = ANSWER_OWED
+        self.events.append(Bodies(group.ids, rows, group.rows, group.length))
+        return np.empty(0, dtype=np.int64)
+
+    def _take_head(self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool) -> bool:
+        row = self.streams.row_of(stream_id)
+        if row >= 0 and self.streams.state[row] == BODY_AWAITED:
+            fault = fault_of_trailers(fields) or ("" if ended else "trailers that do not end their stream")
+            if fault:
+                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+            self._finish(stream_id, row)
+            return False
+        if row >= 0:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
+        if stream_id % 2 == 0:
+            raise H2Error(ErrorCode.PROTOCOL_ERROR, f"a client opened stream {stream_id}")
+        if stream_id <= self.last_id:
+            if stream_id in self._reset_by_us:
+                return False
+            raise H2Error(ErrorCode.STREAM_CLOSED, f"HEADERS on closed stream {stream_id}")
+        if self.accepted_until is not None and stream_id > self.accepted_until:
+            return False
+        self.last_id = stream_id
+        fault = fault_of_request(fields)
+        if fault:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+        ids = np.array([stream_id])
+        rows = self.streams.free_for(ids)
+        if self.streams.open >= self._limit or not rows.size:
+            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "more streams at once than were granted")
+        self.streams.add(rows, ids, ANSWER_OWED if ended else BODY_AWAITED)
+        self.events.append(Heads(ids, rows, None, np.empty((1, 0), dtype=np.uint8), tuple(fields), ended))
+        return layout is not None and not any(name[:1] == b":" and name != b":path" for name in layout.columns)
+
+    def _take_data(self, stream_id: int, content: bytes, flow: int, *, ended: bool) -> None:
+        if self._never_opened(stream_id):
+            raise H2Error(ErrorCode.PROTOCOL_ERROR, f"DATA on idle stream {stream_id}")
+        row = self.streams.row_of(stream_id)
+        if row < 0 and (stream_id in self._reset_by_us or self._above(stream_id)):
+            return
+        if row < 0 or self.streams.state[row] != BODY_AWAITED:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the request")
+        body = self._bodies.setdefault(stream_id, bytearray())
+        initial = self.local.initial_window_size
+        left = self._windows.get(stream_id, initial) - flow
+        if left < 0:
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is overrun")
+        self._lengths[stream_id] = self._lengths.get(stream_id, 0) + len(content)
+        body += content[: LARGEST_BODY - len(body)]
+        if ended:
+            self._finish(stream_id, row)
+            return
+        if self.replenish and left < initial // 2:
+            self.output.append(window_update(stream_id, initial - left))
+            left = initial
+        self._windows[stream_id] = left
+
+    def _above(self, stream_id: int) -> bool:
+        return self.accepted_until is not None and stream_id > self.accepted_until
+
+    def _finish(self, stream_id: int, row: int) -> None:
+        body = bytes(self._bodies.pop(stream_id, b""))
+        length = self._lengths.pop(stream_id, 0)
+        self._windows.pop(stream_id, None)
+        self.streams.state[row] = ANSWER_OWED
+        bodies = np.frombuffer(body, dtype=np.uint8).reshape(1, -1)
+        self.events.append(Bodies(np.array([stream_id]), np.array([row]), bodies, length))
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def owed(self, ids: Int64Column) -> npt.NDArray[np.bool_]:
+        """Return which of these streams still want their answer."""
+        rows = self.streams.rows_of(ids)
+        owed: npt.NDArray[np.bool_] = (self.streams.ids[rows] == ids) & (self.streams.state[rows] == ANSWER_OWED)
+        return owed
+
+    def answered(self, rows: Int64Column) -> None:
+        """Close streams whose whole answers the caller writes before anything else."""
+        self.streams.drop(rows)
+        self._resets_left = min(_RESETS, self._resets_left + rows.size)
+
+    def answer(self, stream_id: int, head: bytes, body: bytes) -> None:
+        """Write one answer to ``output``: a HEADERS frame as it stands, then a body as the windows let it."""
+        row = self.streams.row_of(stream_id)
+        self.output.append(head)
+        if body:
+            self.streams.state[row] = ANSWERING
+            self.send_body(stream_id, body)
+        else:
+            self._forget_body(stream_id)
+            self.answered(np.array([row]))
+
+    def _body_sent(self, stream_id: int) -> None:
+        row = self.streams.row_of(stream_id)
+        if row >= 0:
+            self.answered(np.array([row]))
+
+    # -- endings ---------------------------------------------------------------------------------------------------
+
+    def go_away(self, code: int = 0, debug: bytes = b"", *, last: int | None = None) -> None:
+        """Take no more streams; those up to ``last`` (default: all so far) are still answered."""
+        self.accepted_until = self.last_id if last is None else last
+        self.output.append(goaway(self.accepted_until, code, debug))
+
+    def _take_reset(self, stream_id: int, code: int) -> None:
+        self._resets_left -= 1
+        if self._resets_left < 0:
+            raise H2Error(ErrorCode.ENHANCE_YOUR_CALM, "streams are opened and reset in quick succession")
+        self._end(stream_id)
+
+    def _take_own_reset(self, stream_id: int, code: int) -> None:
+        self._end(stream_id)
+
+    def _end(self, stream_id: int) -> None:
+        row = self.streams.row_of(stream_id)
+        if row >= 0:
+            self._bodies.pop(stream_id, None)
+            self._lengths.pop(stream_id, None)
+            self._windows.pop(stream_id, None)
+            self.streams.drop_one(row)
+            self.events.append(Cancelled(stream_id, row))
+
+    def _take_goaway(self, last: int, code: int, debug: bytes) -> None:
+        """A client that goes away opens no more streams; what it has opened is answered."""
+
+    def _apply_own(self, settings: Mapping[int, int]) -> None:
+        super()._apply_own(settings)
+        self._limit = self.local.max_concurrent_streams
+
+    def _never_opened(self, stream_id: int) -> bool:
+        return stream_id % 2 == 0 or stream_id > self.last_id
+
+    def _last_peer_stream(self) -> int:
+        return self.last_id

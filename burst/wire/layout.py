@@ -1,0 +1,108 @@
+"""Header blocks of one shape: what stands still from block to block, and where the values that vary stand.
+
+A block is decoded once in full. Where its varying values are literals that touch no table, a later block of the same
+length whose other bytes are the same has the same structure, and its values can be read by column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from burst.model.batch import UInt8Column
+from burst.wire.hpack import Field
+
+Rows = npt.NDArray[np.uint8]
+
+
+@dataclass(slots=True, eq=False)
+class Layout:
+    """The shape of header blocks: ``width`` bytes, ``fixed`` spans that must equal ``template``, the rest varies.
+
+    ``note`` is for whoever consumes the blocks: what it worked out once for all blocks of this shape.
+    """
+
+    width: int
+    template: bytes
+    fields: tuple[Field, ...]
+    fixed: tuple[tuple[int, int, UInt8Column], ...]
+    constants: dict[bytes, bytes]
+    columns: dict[bytes, Field]
+    note: Any = field(default=None)
+
+    def matches(self, rows: Rows) -> npt.NDArray[np.bool_] | None:
+        """Return which rows (k, width) have this shape; None when all do."""
+        mask: npt.NDArray[np.bool_] | None = None
+        for start, stop, expected in self.fixed:
+            same = rows[:, start:stop] == expected
+            if not same.all():
+                found: npt.NDArray[np.bool_] = same.all(axis=1)
+                mask = found if mask is None else mask & found
+        return mask
+
+    def row_fields(self, row: UInt8Column) -> list[Field]:
+        """Return the fields of one row, varying values as they stand there (still Huffman coded if they were)."""
+        raw = row.tobytes()
+        return [
+            one
+            if one.start < 0
+            else Field(one.name, raw[one.start : one.stop], one.start, one.stop, one.huffman)
+            for one in self.fields
+        ]
+
+
+def learn(block: bytes, fields: Sequence[Field]) -> Layout:
+    """Return the shape of a decoded block. The block must not have changed the decoder's table."""
+    fixed: list[tuple[int, int]] = []
+    at = 0
+    for one in fields:
+        if one.start >= 0 and one.stop > one.start:
+            if one.start > at:
+                fixed.append((at, one.start))
+            at = one.stop
+    if at < len(block):
+        fixed.append((at, len(block)))
+    column = np.frombuffer(block, dtype=np.uint8)
+    return Layout(
+        len(block),
+        block,
+        tuple(fields),
+        tuple((start, stop, column[start:stop]) for start, stop in fixed),
+        {one.name: one.value for one in fields if one.start < 0},
+        {one.name: one for one in fields if one.start >= 0},
+    )
+
+
+class Layouts:
+    """The shapes known on one connection, by block length; void when the decoder's table changes."""
+
+    LIMIT = 64
+
+    def __init__(self) -> None:
+        self._by_width: dict[int, list[Layout]] = {}
+        self._count = 0
+        self._generation = -1
+
+    def of_width(self, width: int, generation: int) -> list[Layout]:
+        """Return the shapes of blocks of a length, those last learned first."""
+        if generation != self._generation:
+            return []
+        return self._by_width.get(width, [])
+
+    def forget(self) -> None:
+        """Forget every shape, and what was noted about it."""
+        self._by_width.clear()
+        self._count = 0
+
+    def add(self, layout: Layout, generation: int) -> None:
+        """Keep a shape; everything learned under another generation, or beyond the limit, goes."""
+        if generation != self._generation or self._count >= self.LIMIT:
+            self._by_width.clear()
+            self._count = 0
+            self._generation = generation
+        self._by_width.setdefault(layout.width, []).insert(0, layout)
+        self._count += 1
