@@ -106,6 +106,7 @@ class H2Connection(ABC):
         self.decoder = Decoder(max_list_bytes=LARGEST_BLOCK)
         self.layouts = Layouts()
         self.failed: Failed | None = None
+        self.pinned: frozenset[bytes] = frozenset()  # fields of which each value makes a shape of its own
         self.send_window = DEFAULT_WINDOW
         self._recv_window = DEFAULT_WINDOW
         self._recv_target = max(connection_window, DEFAULT_WINDOW)
@@ -334,7 +335,7 @@ class H2Connection(ABC):
         self._earn()
         # A field that comes twice has no one place; whoever reads by column must not meet it.
         alone = len({one.name for one in fields}) == len(fields)
-        layout = learn(block, fields) if alone and self.decoder.generation == generation else None
+        layout = learn(block, fields, self.pinned) if alone and self.decoder.generation == generation else None
         if self._take_head(stream_id, fields, layout, ended=ended) and layout is not None:
             self.layouts.add(layout, generation)
 

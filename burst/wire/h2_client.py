@@ -87,6 +87,7 @@ class ClientConnection(H2Connection):
         super().__init__(streams, settings, connection_window=_RECV_WINDOW)
         self.output.insert(0, PREFACE)
         self._keep = keep
+        self.pinned = keep | {b":status"}
         self._heads: list[Head] = []
         self._head_numbers: dict[Head, int] = {}
         self._bodies: dict[int, bytearray] = {}
@@ -216,7 +217,7 @@ class ClientConnection(H2Connection):
         self.streams.state[row] = _BODY_AWAITED
         if ended:
             self._finish(stream_id, row)
-        if layout is None or any(name in self._keep or name == b":status" for name in layout.columns):
+        if layout is None:
             return False
         layout.note = number
         return True

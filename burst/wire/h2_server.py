@@ -88,6 +88,7 @@ class ServerConnection(H2Connection):
             connection_window=connection_window,
             replenish=replenish,
         )
+        self.pinned = frozenset({b":method", b":scheme", b":authority"})
         self._preface_left = PREFACE
         self._limit = 2**31 - 1  # of streams at once, as far as the peer knows it
         self._bodies: dict[int, bytearray] = {}
@@ -168,7 +169,7 @@ class ServerConnection(H2Connection):
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "more streams at once than were granted")
         self.streams.add(rows, ids, ANSWER_OWED if ended else BODY_AWAITED)
         self.events.append(Heads(ids, rows, None, np.empty((1, 0), dtype=np.uint8), tuple(fields), ended))
-        return layout is not None and not any(name[:1] == b":" and name != b":path" for name in layout.columns)
+        return layout is not None
 
     def _take_data(self, stream_id: int, content: bytes, flow: int, *, ended: bool) -> None:
         if self._never_opened(stream_id):

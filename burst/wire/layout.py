@@ -6,7 +6,7 @@ length whose other bytes are the same has the same structure, and its values can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +55,12 @@ class Layout:
         ]
 
 
-def learn(block: bytes, fields: Sequence[Field]) -> Layout:
-    """Return the shape of a decoded block. The block must not have changed the decoder's table."""
+def learn(block: bytes, fields: Sequence[Field], pinned: Container[bytes]) -> Layout:
+    """Return the shape of a decoded block, in which values of ``pinned`` names do not vary.
+
+    The block must not have changed the decoder's table.
+    """
+    fields = [Field(one.name, one.value, -1, -1, huffman=False) if one.name in pinned else one for one in fields]
     fixed: list[tuple[int, int]] = []
     at = 0
     for one in fields:
