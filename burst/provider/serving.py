@@ -72,9 +72,7 @@ class Serving:
         behaviour = Behaviour.model_validate(brief.behaviour)
         self.witness = WitnessPart.create(Path(brief.witness), brief.run, brief.audience) if brief.witness else None
         self.manners = Behaved(behaviour, self._clock, brief.seed + brief.process)
-        self.front = Front(
-            self._fates(behaviour), self._intake(behaviour), self.witness, self._clock, self.manners
-        )
+        self.front = Front(self._fates(behaviour), self._intake(behaviour), self.witness, self._clock, self.manners)
         self._servers: list[Any] = []
         self._first_ns = self._last_cpu_ns = self._last_ns = self._first_cpu_ns = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -199,6 +197,8 @@ class Serving:
             self.manners.limit_streams(links, int(order["streams"]))
         elif name == "state":
             answer |= self.state()
+        else:
+            answer["error"] = f"no such order: {name}"
         _say(answer)
 
     def go(self, go_ns: int) -> None:

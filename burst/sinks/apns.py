@@ -171,9 +171,7 @@ class Apns:
     async def _send_tracer(self, number: int, token: str) -> None:
         assert self._pool is not None
         batch = Batch(0, number, 1, Platform.IOS, TokenEncoding.ASCII, token.encode(), len(token))
-        text = self._template.for_batch(
-            batch, self._context.run, self._context.event, self._index_width, len(token)
-        )
+        text = self._template.for_batch(batch, self._context.run, self._context.event, self._index_width, len(token))
         body = bytearray(text.raw)
         for name, start, stop in text.columns:
             value = token if name == "token" else str(number).zfill(self._index_width)
@@ -402,9 +400,7 @@ class Apns:
         """Write one request as it comes, through whatever windows there are."""
         batch, index = prepared.batch, int(prepared.indexes[at])
         token = batch.token_text(at).encode()
-        text = self._template.for_batch(
-            batch, self._context.run, self._context.event, self._index_width, len(token)
-        )
+        text = self._template.for_batch(batch, self._context.run, self._context.event, self._index_width, len(token))
         body = bytearray(text.raw)
         for name, start, stop in text.columns:
             body[start:stop] = token if name == "token" else str(index).zfill(self._index_width).encode()

@@ -1,0 +1,232 @@
+"""The stand-in as a whole: its serving processes behind one address, what lets clients in, and orders to all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from burst.model.errors import BurstError
+from burst.provider.authority import Authority
+from burst.provider.behaviour import Behaviour
+from burst.provider.serving import Brief
+
+READY_WITHIN_S = 20.0
+STOP_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a stand-in is to be. ``listen`` are ``host:port`` (port 0: any) or ``unix:/path``; all are served alike.
+
+    ``witness`` is the folder for the parts of a run's witness, None for none.
+    """
+
+    folder: Path  # private: keys and certificates
+    behaviour: Mapping[str, Any]  # as a behaviour file writes it: durations and rates are read where it is used
+    listen: tuple[str, ...] = ("127.0.0.1:0",)
+    processes: int = 1
+    tls: bool = False
+    client_certificates: bool = False  # ask for them
+    run: str = ""
+    audience: int = 0
+    witness: Path | None = None
+    seed: int = 2024
+    behaviour_folder: Path = Path()
+    names: tuple[str, ...] = ()  # host names that the certificate shall be good for, beside loopback's
+
+
+class Supervisor:
+    """Starts and stops the serving processes; they end with it, however it ends."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.behaviour = house.behaviour
+        self.authority: Authority | None = None
+        self.addresses: list[str] = []
+        self._children: list[asyncio.subprocess.Process] = []
+        self._held: list[socket.socket] = []
+        self._next_id = 0
+        self._lock = asyncio.Lock()
+        self.started_ns = 0
+
+    @property
+    def url(self) -> str:
+        """The first address as an endpoint."""
+        return _url(self.addresses[0], tls=self.house.tls)
+
+    @property
+    def urls(self) -> list[str]:
+        """All addresses as endpoints."""
+        return [_url(address, tls=self.house.tls) for address in self.addresses]
+
+    def parts(self) -> list[Path]:
+        """Return the files of the witness, one a process."""
+        folder = self.house.witness
+        return [] if folder is None else [folder / f"witness-{number}.bin" for number in range(self.house.processes)]
+
+    async def start(self) -> None:
+        """Mint what is needed, start every process, wait until all listen. Raises BurstError."""
+        house = self.house
+        self.authority = await asyncio.to_thread(Authority.create, house.folder, names=house.names)
+        try:
+            self.addresses = [self._reserve(address) for address in house.listen]
+            for number in range(house.processes):
+                await self._start_one(number)
+        except OSError as error:
+            await self.stop()
+            raise BurstError(
+                f"the stand-in cannot listen on {', '.join(house.listen)}: {error.strerror}",
+                hint="is the address taken? port 0 takes any free one",
+            ) from None
+        except BaseException:
+            await self.stop()
+            raise
+        self.started_ns = time.monotonic_ns()
+
+    def _reserve(self, address: str) -> str:
+        """Bind a port so that several processes can share it, and so that nobody else takes it meanwhile."""
+        if address.startswith("unix:"):
+            if self.house.processes > 1:
+                raise BurstError(
+                    f"{address} cannot be shared by {self.house.processes} processes",
+                    hint="a unix socket belongs to one process: use one process, or a port",
+                )
+            return address
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]") or "127.0.0.1"
+        if not port.isdigit():
+            raise BurstError(f"{address!r} is no address", hint="write it as 127.0.0.1:8443 or unix:/path")
+        family, *_, where = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        held = socket.socket(family, socket.SOCK_STREAM)
+        self._held.append(held)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.house.processes > 1:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(where)
+        bound = held.getsockname()[1]
+        if self.house.processes == 1:
+            held.close()  # bound again by the one process; with SO_REUSEPORT it stays held, and never listens
+        return f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
+
+    async def _start_one(self, number: int) -> None:
+        house, authority = self.house, self.authority
+        assert authority is not None
+        parts = self.parts()
+        brief = Brief(
+            process=number,
+            processes=house.processes,
+            listen=self.addresses,
+            run=house.run,
+            audience=house.audience,
+            witness=str(parts[number]) if parts else "",
+            behaviour=dict(self.behaviour),
+            seed=house.seed,
+            certificate=str(authority.certificate) if house.tls else "",
+            key=str(authority.key) if house.tls else "",
+            client_ca=str(authority.ca) if house.tls and house.client_certificates else "",
+            dead_since_ms=int(time.time() * 1000) - 86_400_000,
+            folder=str(house.behaviour_folder),
+        )
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "burst.provider.serving",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is ours to handle
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        self._children.append(child)
+        assert child.stdin is not None
+        child.stdin.write(msgspec.json.encode(brief) + b"\n")
+        answer = await self._read(child, READY_WITHIN_S)
+        if "error" in answer:
+            raise BurstError(f"the stand-in did not start: {answer['error']}", hint="is its address taken?")
+
+    @staticmethod
+    async def _read(child: asyncio.subprocess.Process, within_s: float) -> dict[str, Any]:
+        assert child.stdout is not None
+        try:
+            async with asyncio.timeout(within_s):
+                line = await child.stdout.readline()
+        except TimeoutError:
+            raise BurstError(f"a process of the stand-in did not answer within {within_s:.0f} s") from None
+        if not line:
+            raise BurstError("a process of the stand-in died", hint="what it wrote on standard error says why")
+        answer: dict[str, Any] = msgspec.json.decode(line)
+        return answer
+
+    # -- orders ----------------------------------------------------------------------------------------------------
+
+    async def order(self, name: str, **more: Any) -> list[dict[str, Any]]:
+        """Give an order to every process; return their answers. Raises BurstError."""
+        async with self._lock:
+            self._next_id += 1
+            line = msgspec.json.encode({"order": name, "id": self._next_id, **more}) + b"\n"
+            for child in self._children:
+                assert child.stdin is not None
+                child.stdin.write(line)
+            return [await self._answer(child, self._next_id) for child in self._children]
+
+    async def _answer(self, child: asyncio.subprocess.Process, wanted: int) -> dict[str, Any]:
+        while (answer := await self._read(child, STOP_WITHIN_S)).get("id") != wanted:
+            pass  # of an order whose waiter was cancelled
+        if "error" in answer:
+            raise BurstError(f"the stand-in refused: {answer['error']}")
+        return answer
+
+    async def go(self, go_ns: int) -> None:
+        """Tell the instant of GO (CLOCK_MONOTONIC)."""
+        await self.order("go", go_ns=go_ns)
+
+    async def behave(self, behaviour: Mapping[str, Any]) -> None:
+        """Change what it does, from now on, to another behaviour as a file writes it. Raises ValueError."""
+        Behaviour.model_validate(behaviour)
+        await self.order("behaviour", behaviour=dict(behaviour))
+        self.behaviour = behaviour
+
+    def dead(self) -> list[int]:
+        """Return the exit statuses of processes that have ended."""
+        return [child.returncode for child in self._children if child.returncode is not None]
+
+    async def stop(self) -> None:
+        """End every process: asked first, then killed. Safe to call twice."""
+        for child in self._children:
+            if child.stdin is not None:
+                with contextlib.suppress(OSError):
+                    child.stdin.close()
+        for child in self._children:
+            try:
+                async with asyncio.timeout(STOP_WITHIN_S):
+                    await child.wait()
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+        for held in self._held:
+            held.close()
+        for address in self.addresses:
+            if address.startswith("unix:"):
+                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """Kill every process at once."""
+        for child in self._children:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+
+
+def _url(address: str, *, tls: bool) -> str:
+    if address.startswith("unix:"):
+        return f"{'https+unix' if tls else 'unix'}://{address.removeprefix('unix:')}"
+    return f"{'https' if tls else 'http'}://{address}"
