@@ -10,7 +10,7 @@ from burst.engine.settling import Delta, unpacked
 from burst.measure.histogram import Histogram, rank_of
 from burst.measure.tally import Tally
 from burst.measure.timeline import BIN_NS
-from burst.model.batch import UInt8Column
+from burst.model.batch import Int64Column, UInt8Column
 from burst.model.errors import AccountingError
 from burst.model.outcome import State
 from burst.model.units import NS_PER_MS, NS_PER_S
@@ -76,10 +76,10 @@ class Books:
             mapping[number] = self.reason_names.index(name)
         self.reasons[span] = mapping[unpacked(reasons, count)]
 
-    def finish(self, received: UInt8Column | None) -> tuple[int, int | None]:
+    def finish(self, received: UInt8Column | None, lost: Int64Column | None = None) -> tuple[int, int | None]:
         """Give every open state its outcome and compare with the provider's count; return (untimed, duplicates).
 
-        Duplicates are None when nobody counted.
+        ``lost`` are the indexes that a witness never saw accepted. Duplicates are None when no provider counted here.
 
         Raises AccountingError when ledger, histograms and per-worker sums do not agree.
         """
@@ -108,6 +108,8 @@ class Books:
                 raise AccountingError(f"{name} holds {self.total.interval(name).total:,} of {timed:,} timed")
         untimed = int(np.count_nonzero(states == State.ACCEPTED)) - timed
         duplicates = None
+        if lost is not None:
+            states[lost] = State.LOST
         if received is not None:
             states[(states == State.ACCEPTED) & (received == 0)] = State.LOST
             duplicates = int(received[received > 1].sum(dtype=np.int64)) - int(np.count_nonzero(received > 1))

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from burst.engine.books import Books
 from burst.engine.stage import Staged
+from burst.engine.witnessing import Testimony, limit_note
 from burst.fleet.control import Report
 from burst.model.batch import UInt8Column
 from burst.model.scenario import Scenario
@@ -26,6 +27,7 @@ from burst.runs.result import (
     ShardResult,
     VerdictName,
     Within,
+    WitnessResult,
     WorkerResult,
 )
 
@@ -59,6 +61,7 @@ def close_books(
     *,
     judge: str,
     received: UInt8Column | None,
+    witness: Testimony | None,
     roster: Mapping[int, Report],
     dead: set[int],
     staged: Staged | None,
@@ -73,7 +76,11 @@ def close_books(
     """
     ledger = books._ledger  # noqa: SLF001 (the books are this module's own half)
     retries = ledger.retries()
-    untimed, duplicates = books.finish(received)
+    seen = None if witness is None else witness.seen
+    untimed, duplicates = books.finish(received, None if witness is None else witness.lost)
+    if seen is not None:
+        duplicates = seen.duplicates
+        books.total.counters["early"] = max(books.total.counters["early"], seen.early)
     outcomes = books.outcomes()
     late = sum(report.late_answers for report in roster.values())
     releases = [report.release_ns for report in roster.values() if report.release_ns]
@@ -82,6 +89,12 @@ def close_books(
     judgements = evaluate([parse_criterion(text) for text in scenario.criteria], measured)
     generator = _generator(books, scenario, roster, outcomes)
     verdict, line = _verdict(judgements, measured, generator, scenario, closing.interrupted)
+    criteria = [CriterionResult(j.name, j.ok, j.measured, j.limit) for j in judgements]
+    if seen is not None:
+        disagreeing = seen.contradictions + seen.lost
+        criteria.append(CriterionResult("witness agrees with the ledger", not disagreeing, disagreeing, 0))
+        if disagreeing and verdict != "aborted":
+            verdict, line = "fail", f"NO-GO: the witness contradicts the ledger about {disagreeing:,} people"
     duration_s = books.total.last_receipt_ns / NS_PER_S if books.total.last_receipt_ns else None
     write_histograms(folder, books.total, closing.go_epoch_s, duration_s or 0.0)
     write_timeline(folder, books.total)
@@ -106,7 +119,7 @@ def close_books(
         arm_s=round(closing.arm_s, 4),
         go_skew_ms=round((skew_ns or 0) / NS_PER_MS, 4),
         clock_uncertainty_ms=max((report.clock_uncertainty_ms for report in roster.values()), default=0.0),
-        criteria=[CriterionResult(j.name, j.ok, j.measured, j.limit) for j in judgements],
+        criteria=criteria,
         generator=generator,
         environment=environment,
         description=scenario.description,
@@ -124,7 +137,8 @@ def close_books(
         shards=_shards(books, staged, servers, closing.shard_memory_mb),
         routes=_routes(books, scenario, staged),
         reasons=books.told_reasons(),
-        notes=_notes(judge, untimed, closing),
+        notes=_notes(judge, untimed, closing, seen),
+        witness=seen,
     )
     return result, undelivered_ranges(ledger.states, books.reasons, books.reason_names)
 
@@ -230,8 +244,11 @@ def _routes(books: Books, scenario: Scenario, staged: Staged | None) -> list[Rou
     ]
 
 
-def _notes(judge: str, untimed: int, closing: Closing) -> list[str]:
+def _notes(judge: str, untimed: int, closing: Closing, seen: WitnessResult | None) -> list[str]:
     notes = []
+    if seen is not None:
+        notes += [f"contradiction: {told}" for told in seen.contradicted]
+        notes += [told for told in (limit_note(seen.busy_share),) if told]
     if judge == "sender":
         notes.append(
             "nobody but the sender vouches for this: lost and duplicated pushes cannot be seen without a witness"

@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from burst.engine.go import GoWhen
 from burst.engine.progress import Progress
 from burst.engine.settling import decode_deltas
 from burst.engine.stage import Staged, Staging
+from burst.engine.witnessing import StandInPlan, Testimony, Witnessing
 from burst.fleet.clock import MonotonicClock, boot_id, measure_offset
 from burst.fleet.control import Control, Order, Report, RunSpec
 from burst.fleet.latch import Latch, Press
 from burst.fleet.launcher import Launcher
 from burst.model.errors import BurstError, LatchError, NoGoError, QueueError
-from burst.model.ports import Audience, Permit, Sink
+from burst.model.ports import Audience, Permit, Sink, StandIn, Tracing
 from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.policy.criteria import deadlines_ns, parse_criterion
@@ -60,6 +61,7 @@ class RunOrder:
     reports: Path
     redis: tuple[str, ...] = ()
     permit: Permit = field(default_factory=Permit)
+    stand_in: StandInPlan | None = None
 
 
 class Coordinator:
@@ -92,6 +94,7 @@ class Coordinator:
         self._staged: Staged | None = None
         self._ledger: Ledger | None = None
         self._received: MappedBytes | None = None
+        self._witnessing: Witnessing | None = None
         self._phases: asyncio.Task[None] | None = None
         self._interrupted = ""
         self._dead: set[int] = set()
@@ -137,6 +140,8 @@ class Coordinator:
         """Kill the workers at once; the keeper ends the servers when this process is gone."""
         if self._launcher is not None:
             self._launcher.kill()
+        if self._witnessing is not None:
+            self._witnessing.kill()
 
     async def _all_phases(self) -> None:
         for phase in (self._stage, self._arm, self._release, self._drain):
@@ -232,6 +237,7 @@ class Coordinator:
         self._progress.phase("arm", f"arming {self._workers} worker(s)")
         self._journal.write("phase", "arm")
         begun_ns = self._clock.now_ns()
+        stand_in = await self._start_stand_in()
         await self._control.publish(
             RunSpec(
                 run=self._order.run,
@@ -245,6 +251,9 @@ class Coordinator:
                 boot_id=boot_id(),
                 ledger=str(self.folder.ledger.resolve()),
                 received=str(self.folder.received.resolve()) if self._received else None,
+                stand_in=None if stand_in is None else asdict(stand_in),
+                permit_hosts=list(self._order.permit.hosts),
+                permit_live=self._order.permit.live,
             )
         )
         self._divide()
@@ -255,6 +264,21 @@ class Coordinator:
         prefetched = sum(report.prefetched for report in self._roster.values())
         self._closing = replace(self._closing, arm_s=(self._clock.now_ns() - begun_ns) / NS_PER_S)
         self._journal.write("phase", f"{armed} of {self._workers} worker(s) armed, {prefetched:,} people prefetched")
+
+    async def _start_stand_in(self) -> StandIn | None:
+        """Start the run's own provider, where a sink wants one."""
+        plan = self._order.stand_in
+        if plan is None:
+            return None
+        assert self._staged is not None
+        self._progress.phase("arm", "starting the stand-in provider")
+        self._witnessing = Witnessing(
+            plan, self._order.run, self._staged.people, self.folder.path, seed=self._scenario.seed
+        )
+        stand_in = await self._witnessing.start()
+        told = f"stand-in provider at {stand_in.url}: {plan.processes} process(es)"
+        self._journal.write("note", told, url=stand_in.url, processes=plan.processes, tls=plan.tls)
+        return stand_in
 
     def _divide(self) -> None:
         """Write down how fleet-wide quotas are divided."""
@@ -274,21 +298,37 @@ class Coordinator:
             self._roster = await self._control.roster()
             ready = sum(report.state == "armed" for report in self._roster.values())
             self._progress.armed(ready, self._workers)
+            self._heed_tracers()
             if ready >= self._workers:
-                return
+                return self._check_traced()
             late = self._clock.now_ns() - begun_ns > arm.deadline_ns
             dead = len(self._launcher.dead())
             if late or self._workers - dead < quorum:
                 if ready >= quorum:
-                    return
+                    return self._check_traced()
                 raise NoGoError(
                     f"NO-GO: {ready} of {self._workers} workers armed, {quorum} needed"
                     + (f"; {dead} died" if dead else ""),
                     hint=self._last_words(),
                 )
             if ready >= quorum and dead and ready + dead >= self._workers:
-                return
+                return self._check_traced()
             await asyncio.sleep(0.02)
+
+    def _heed_tracers(self) -> None:
+        """Say NO-GO when a tracer has not come back as it should."""
+        for report in self._roster.values():
+            if report.no_go:
+                what, _, hint = report.error.partition("\n  ")
+                raise NoGoError(f"NO-GO: {what}", hint=hint)
+
+    def _check_traced(self) -> None:
+        """Say NO-GO where no tracer was sent, quorum or not."""
+        told = [report.traced for report in self._roster.values() if report.traced]
+        for text in told:
+            self._journal.write("note", text)
+        if not told and any(isinstance(sink, Tracing) for sink in self._sinks):
+            raise NoGoError("NO-GO: the worker that sends the tracers did not arm", hint=self._last_words())
 
     def _last_words(self) -> str:
         errors = [report.error for report in self._roster.values() if report.error]
@@ -342,6 +382,8 @@ class Coordinator:
         await self._control.order(
             Order(order="go", go_ns=go_ns, go_server_ns=go_ns + offset.offset_ns, boot_id=boot_id())
         )
+        if self._witnessing is not None:
+            await self._witnessing.supervisor.go(go_ns)
         go_at = datetime.fromtimestamp((time.time_ns() + go_ns - self._clock.now_ns()) / 1e9, UTC)
         self._closing = replace(
             self._closing,
@@ -474,11 +516,13 @@ class Coordinator:
         books = Books(self._ledger, deadlines, max(1, len(self._urls)))
         for number, url in enumerate(self._urls if self._staged else ()):
             await self._read_settled(books, number, url)
+        witness = await self._hear_witness()
         result, ranges = close_books(
             books,
             replace(self._closing, interrupted=self._interrupted),
             self._order.scenario,
             judge=self._judge(),
+            witness=witness,
             received=self._received.column if self._received is not None and not self._far() else None,
             roster=self._roster,
             dead=set(self._launcher.dead()) & self._killed() if self._launcher else set(),
@@ -506,10 +550,31 @@ class Coordinator:
 
     def _judge(self) -> str:
         judges = {"sender" if sink.judge == "provider" and self._far() else sink.judge for sink in self._sinks}
-        for weakest in ("entrance", "sender", "provider"):
+        for weakest in ("entrance", "sender", "provider", "witness"):
             if weakest in judges:
                 return weakest
         return "sender"
+
+    async def _hear_witness(self) -> Testimony | None:
+        """End the stand-in, and hold what it saw against the ledger."""
+        if self._witnessing is None:
+            return None
+        await self._witnessing.stop()
+        if self._judge() != "witness":
+            return None  # somebody went elsewhere, and the witness cannot speak for them
+        assert self._ledger is not None
+        begun_ns = self._clock.now_ns()
+        resend = self._scenario.retry.on_unknown == "resend"
+        testimony = self._witnessing.reconcile(self._ledger, self._closing.go_ns, resend=resend)
+        took_ms = (self._clock.now_ns() - begun_ns) / NS_PER_MS
+        seen = testimony.seen
+        self._journal.write(
+            "witness",
+            f"the witness saw {seen.seen:,} people in {seen.attempts:,} attempts; reconciled in {took_ms:.0f} ms",
+            took_ms=round(took_ms, 1),
+            contradicted=seen.contradicted,
+        )
+        return testimony
 
     async def _read_settled(self, books: Books, number: int, url: str) -> None:
         """Enter everything that one shard has settled. A shard that is gone leaves the ledger as the only witness."""
@@ -548,6 +613,8 @@ class Coordinator:
                     break
                 await asyncio.sleep(0.01)
             self._launcher.kill()
+        if self._witnessing is not None:
+            await self._witnessing.stop()
         await self._stack.aclose()
         for link in self._links:
             await link.close()

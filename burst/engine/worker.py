@@ -17,9 +17,10 @@ from burst.engine.slots import Slots
 from burst.fleet.clock import MonotonicClock, Offset, boot_id, measure_offset
 from burst.fleet.control import Control, Order, Report, RunSpec
 from burst.fleet.heartbeat import Heartbeat
+from burst.fleet.share import FleetShare
 from burst.model.batch import Platform
-from burst.model.errors import BurstError, LeaseLostError, QueueError
-from burst.model.ports import NEVER_NS, Sink, SinkContext
+from burst.model.errors import BurstError, LeaseLostError, QueueError, TracerError
+from burst.model.ports import NEVER_NS, Permit, Sink, SinkContext, StandIn, Tracing
 from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.policy.criteria import deadlines_ns, parse_criterion
@@ -31,7 +32,6 @@ from burst.queues.shard import Lease, Settlement, Shard
 from burst.runs.ledger import Ledger, MappedBytes
 
 READ_BATCHES = 24  # about a megabyte an answer
-PREFETCH_PEOPLE = 131_072  # a worker's part of the prefetch, at most: more would only cost memory
 LOOK_EVERY_S = 0.2
 ABORT_DRAIN_S = 0.25
 
@@ -65,6 +65,7 @@ class Worker:
         self._offset = Offset(0, 0)
         self._lag = LoopLag()
         self._prefetched = 0
+        self._traced = ""
         self._release_ns = 0
         self._go_cpu = self._go_wall = 0
         self._last_cpu = self._last_wall = 0  # at the last settlement: idling for the order to finish is not work
@@ -114,20 +115,26 @@ class Worker:
             stack.push_async_callback(shard.close)
             await shard.open()
         self.sinks = [self._build_sink(route.sink) for route in self.scenario.routes]
+        share = FleetShare(self.control)
+        stack.push_async_callback(share.close)
+        context = SinkContext(
+            spec.run,
+            spec.event,
+            spec.audience,
+            self.scenario.seed,
+            self.index,
+            spec.workers,
+            self.clock,
+            received,
+            wake=self._changed.set,
+            answer_within_ns=self.scenario.retry.answer_within_ns,
+            stand_in=StandIn(**spec.stand_in) if spec.stand_in is not None else None,
+            share=share,
+            permit=Permit(tuple(spec.permit_hosts), spec.permit_live),
+        )
         for sink in self.sinks:
             stack.push_async_callback(sink.close)
-            await sink.open(
-                SinkContext(
-                    spec.run,
-                    spec.event,
-                    spec.audience,
-                    self.scenario.seed,
-                    self.index,
-                    spec.workers,
-                    self.clock,
-                    received,
-                )
-            )
+            await sink.open(context)
         await self._join(stack)
         self._make_pump()
 
@@ -145,7 +152,7 @@ class Worker:
         scenario = self.scenario
         largest = max(scenario.batching.size(platform) for platform in Platform)
         smallest = min(scenario.batching.size(platform) for platform in Platform)
-        people = max(scenario.workers.window, PREFETCH_PEOPLE)
+        people = max(scenario.workers.window, self._prefetch_allowed())
         count = max(READ_BATCHES * 4, people // smallest + READ_BATCHES)
         self.slots = Slots(count, largest)
         criteria = [parse_criterion(text) for text in scenario.criteria]
@@ -174,9 +181,11 @@ class Worker:
     # -- before GO -----------------------------------------------------------------------------------------------
 
     async def _arm(self) -> None:
-        """Prefetch this worker's part, and say that it is ready."""
-        allowed = int(self.scenario.arm.prefetch * self.spec.audience / self.spec.workers)
-        allowed = min(allowed, PREFETCH_PEOPLE)
+        """Send the tracers, prefetch this worker's part, and say that it is ready."""
+        if self.index == 0:
+            tracing = [sink for sink in self.sinks if isinstance(sink, Tracing)]
+            self._traced = "; ".join([await sink.trace() for sink in tracing])
+        allowed = self._prefetch_allowed()
         largest = max(self.scenario.batching.size(platform) for platform in Platform)
         shard = self.shards[self._home[0]]
         while (room := (allowed - self.pump.people) // largest) > 0 and not shard.drained:
@@ -184,6 +193,9 @@ class Worker:
             self.pump.accept(self._home[0], await shard.collect())
         self._prefetched = self.pump.people
         await self._report("armed")
+
+    def _prefetch_allowed(self) -> int:
+        return int(self.scenario.arm.prefetch * self.spec.audience / self.spec.workers)
 
     async def _wait_for_go(self) -> int:
         """Wait for GO's instant; return it, or 0 when the run ended before."""
@@ -349,6 +361,7 @@ class Worker:
                 clock_uncertainty_ms=0.0 if self._local else self._offset.uncertainty_ns / NS_PER_MS,
                 late_answers=self.pump.counters["late_answers"],
                 possible_duplicates=self.pump.counters["possible_duplicates"],
+                traced=self._traced,
                 error=error,
             )
         )
@@ -389,7 +402,10 @@ async def run_worker(
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         with contextlib.suppress(BurstError):
-            await control.report(Report(worker=index, state="failed", pid=os.getpid(), error=str(first)))
+            no_go = isinstance(first, TracerError)
+            await control.report(
+                Report(worker=index, state="failed", pid=os.getpid(), error=str(first), no_go=no_go)
+            )
         raise first from None
     finally:
         await control.close()

@@ -25,6 +25,9 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     ledger: str
     received: str | None
+    stand_in: dict[str, str] | None = None  # fields of ports.StandIn
+    permit_hosts: list[str] = []
+    permit_live: bool = False
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +55,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float = 0.0
     peak_rss_mb: float = 0.0
     clock_uncertainty_ms: float = 0.0
+    traced: str = ""  # what its tracers found; empty: it sent none
+    no_go: bool = False  # its error forbids GO, whatever the quorum says
     late_answers: int = 0
     possible_duplicates: int = 0
     error: str = ""

@@ -144,6 +144,15 @@ class SinkContext:
 
 
 @runtime_checkable
+class Tracing(Protocol):
+    """What a sink has that can send tracers: a few notifications that must come back before the rest may follow."""
+
+    async def trace(self) -> str:
+        """Send them, wait for their answers, say what was found. Raises TracerError."""
+        ...
+
+
+@runtime_checkable
 class Sink(Protocol):
     """Hands notifications to a provider and says what happened. It never retries, sleeps or decides."""
 

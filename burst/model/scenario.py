@@ -226,6 +226,16 @@ class Route(Settings):
     sink: SinkChoice
 
 
+class ProviderSettings(Settings):
+    """The run's own stand-in provider, for sinks whose endpoint is ``stand-in``. It witnesses what arrives."""
+
+    processes: Count = Field(1, ge=1, le=64, description="serving processes behind one port")
+    tls: bool = Field(True, description="TLS with a certificate of the run's own; false: plain text")
+    behaviour: str | dict[str, Any] = Field(
+        default_factory=dict, description="how it answers: a behaviour file's path, or its keys right here"
+    )
+
+
 class Scenario(Settings):
     """One burst."""
 
@@ -240,6 +250,9 @@ class Scenario(Settings):
     batching: Batching = Batching()
     queue: QueueSettings = QueueSettings()
     routes: tuple[Route, ...] = Field(min_length=1, description="who goes to which sink; `sink:` is the short form")
+    provider: ProviderSettings = Field(
+        ProviderSettings(), description="the stand-in provider, where a sink's endpoint is stand-in"
+    )
     workers: WorkerSettings = WorkerSettings()
     arm: ArmSettings = ArmSettings()
     retry: RetrySettings = RetrySettings()

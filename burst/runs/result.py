@@ -140,6 +140,34 @@ class Reason(msgspec.Struct, frozen=True):
     count: int
 
 
+class WitnessResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the stand-in's witness saw, held against the ledger. Times are seconds after GO.
+
+    ``contradictions`` are people of whom ledger and witness say what cannot both be true: one is enough to fail.
+    """
+
+    processes: int = 1
+    requests: int = 0
+    attempts: int = 0
+    accepted: int = 0
+    refused: int = 0
+    seen: int = 0
+    tracers: int = 0
+    foreign: int = 0
+    strange: int = 0
+    duplicates: int = 0
+    retried_after_refusal: int = 0
+    early: int = 0
+    unknown_arrived: int = 0
+    lost: int = 0
+    contradictions: int = 0
+    contradicted: list[str] = []
+    peak_connections: int = 0
+    first_arrival_s: float | None = None
+    last_arrival_s: float | None = None
+    busy_share: float = 0.0
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a reader needs to judge a run."""
 
@@ -185,6 +213,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     routes: list[RouteResult] = []
     reasons: list[Reason] = []
     notes: list[str] = []
+    witness: WitnessResult | None = None
 
     def to_json(self) -> bytes:
         """Return the content of ``result.json``: indented, UTF-8, newline at the end."""

@@ -56,7 +56,6 @@ class Apns:
     """The sink. One worker's connections, requests and answers."""
 
     reasons: Sequence[str] = REASONS
-    judge = "sender"
     platforms = (Platform.IOS,)
 
     def __init__(self, settings: ApnsSettings) -> None:
@@ -75,6 +74,11 @@ class Apns:
         self._version = 0
         self._authorization: Secret[bytes] | None = None
 
+    @property
+    def judge(self) -> str:
+        """Who vouches for an accept: the run's own stand-in keeps a witness, anybody else keeps his counsel."""
+        return "witness" if self._settings.stand_in else "sender"
+
     def division(self, workers: int) -> str | None:
         """Say how a fleet-wide rate is divided among the workers, for the journal."""
         rate = self._settings.rate_per_s
@@ -85,11 +89,6 @@ class Apns:
             f"apns: at most {format_rate(rate)} and {burst:,.0f} at once, divided over {workers} worker(s): "
             f"{format_rate(rate / workers)} each"
         )
-
-    @property
-    def traces(self) -> bool:
-        """Whether tracers go first."""
-        return True
 
     # -- before GO -------------------------------------------------------------------------------------------------
 

@@ -139,6 +139,11 @@ class ApnsSettings(Settings):
         assert self.rate_per_s is not None
         return self.burst or max(1.0, self.rate_per_s / 100)
 
+    @property
+    def stand_in(self) -> bool:
+        """Whether it talks to the run's own stand-in."""
+        return self.endpoint == STAND_IN
+
     def targets(self) -> tuple[str, ...]:
         """Return the URLs that this sink connects to; none when it talks to the run's own stand-in."""
         return () if self.endpoint == STAND_IN else (self.endpoint,)

@@ -15,6 +15,7 @@ from burst.runs.folder import new_run_name
 from burst.wiring.aiming import check_aim
 from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping
 from burst.wiring.sinks import build_sink
+from burst.wiring.standing_in import stand_in_plan
 
 
 def make_coordinator(
@@ -35,12 +36,15 @@ def make_coordinator(
     permit = check_aim(loaded, allowed, live, progress.note)
     for url in (*redis, *loaded.scenario.queue.redis):
         check_url(url)
+    plan = stand_in_plan(loaded)
     run = new_run_name(loaded.scenario.name)
     mapping = dict(loaded.mapping)
     if isinstance(loaded.scenario.audience, FileAudience):
         # From anywhere, and later, the run folder must find the same file.
         mapping["audience"] = mapping["audience"] | {"file": str(loaded.base / loaded.scenario.audience.file)}
-    order = RunOrder(loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis, permit)
+    order = RunOrder(
+        loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis, permit, plan
+    )
     return Coordinator(order, open_audience(loaded.scenario.audience, loaded.base), go, progress, build_sink)
 
 

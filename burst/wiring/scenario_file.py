@@ -143,6 +143,7 @@ class _Check:
             scenario = Scenario.model_validate(safe)
         except ValidationError as error:
             self._note_all(error, ())
+        self._check_behaviour(mapping.get("provider"))
         self._check_criteria(mapping.get("criteria"))
         self._check_audience(mapping.get("audience"))
         if scenario is not None:
@@ -215,6 +216,21 @@ class _Check:
             self._note_all(error, (*path, name))
         sink[name] = settings
         return len(self.mistakes) == before
+
+    def _check_behaviour(self, provider: Any) -> None:
+        """Check the behaviour that is written in the scenario itself; one in a file of its own is read when it runs."""
+        behaviour = provider.get("behaviour") if isinstance(provider, dict) else None
+        if isinstance(behaviour, str) and self.path is not None and not (self.path.parent / behaviour).is_file():
+            self._note(("provider", "behaviour"), f"behaviour file {behaviour!r} does not exist")
+        if not isinstance(behaviour, dict) or not behaviour:
+            return
+        from burst.provider.behaviour import Behaviour
+
+        path: Path = ("provider", "behaviour")
+        try:
+            Behaviour.model_validate(self._known(Behaviour, behaviour, path))
+        except ValidationError as error:
+            self._note_all(error, path)
 
     def _note_all(self, error: ValidationError, above: Path) -> None:
         found = [((*above, *_plain_path(one["loc"])), one) for one in error.errors(include_url=False)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from burst.model.scenario import Scenario, Settings
 from burst.model.units import exact_duration
+from burst.provider.behaviour import Behaviour
 from burst.wiring.sinks import SINKS
 from burst.wiring.wording import keys_of, models_in
 
@@ -36,6 +37,10 @@ def json_schema() -> dict[str, Any]:
             }
         )
     parts["SinkChoice"] = choice
+    behaviour = _of(Behaviour)
+    parts.update(behaviour.pop("$defs", {}))
+    parts["Behaviour"] = behaviour
+    parts["ProviderSettings"]["properties"]["behaviour"]["anyOf"] = [{"type": "string"}, _ref("Behaviour")]
     properties = schema["properties"]
     properties["sink"] = {**_ref("SinkChoice"), "description": "where everybody goes: one route's short form"}
     _short_forms(properties)

@@ -24,6 +24,7 @@ class SinkRow:
 
 
 SINKS: dict[str, SinkRow] = {
+    "apns": SinkRow("burst.sinks.apns:Apns", "burst.sinks.apns_settings:ApnsSettings"),
     "blackhole": SinkRow("burst.sinks.blackhole:Blackhole", "burst.sinks.blackhole:BlackholeSettings"),
     "modelled": SinkRow("burst.sinks.modelled:Modelled", "burst.sinks.modelled_settings:ModelledSettings"),
 }

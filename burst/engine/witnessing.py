@@ -1,0 +1,145 @@
+"""A run's own stand-in provider: started for it, told of GO, and at the end held against the ledger."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+from burst.model.batch import Int64Column
+from burst.model.ports import StandIn
+from burst.provider.supervisor import House, Supervisor
+from burst.runs.ledger import Ledger
+from burst.runs.result import WitnessResult
+from burst.runs.witness import WitnessPart, reconcile
+
+NEAR_LIMIT = 0.7
+"""Of a core: a provider busier than this may have been the limit itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandInPlan:
+    """What the scenario wants of its stand-in. ``behaviour`` is as a file writes it."""
+
+    behaviour: Mapping[str, Any]
+    behaviour_folder: Path = Path()
+    processes: int = 1
+    tls: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Testimony:
+    """What the witness says: the numbers, the indexes (int64) it never saw, and arrivals (int64) by 10 ms from GO."""
+
+    seen: WitnessResult
+    lost: Int64Column
+    arrivals: Int64Column
+
+
+class Witnessing:
+    """The life of a run's stand-in. Its keys live in a private folder that ends with it."""
+
+    def __init__(self, plan: StandInPlan, run: str, audience: int, folder: Path, *, seed: int) -> None:
+        self._keys = Path(tempfile.mkdtemp(prefix="burst-standin-"))
+        house = House(
+            self._keys / "keys",
+            plan.behaviour,
+            processes=plan.processes,
+            tls=plan.tls,
+            run=run,
+            audience=audience,
+            witness=folder,
+            seed=seed,
+            behaviour_folder=plan.behaviour_folder,
+        )
+        self.supervisor = Supervisor(house)
+
+    async def start(self) -> StandIn:
+        """Start it; return what lets a sink in. Raises BurstError."""
+        await self.supervisor.start()
+        authority = self.supervisor.authority
+        assert authority is not None
+        return StandIn(
+            self.supervisor.url,
+            str(authority.ca) if self.supervisor.house.tls else "",
+            str(authority.p8),
+            authority.key_id,
+            authority.team_id,
+        )
+
+    async def stop(self) -> None:
+        """End it. Safe to call twice."""
+        try:
+            await self.supervisor.stop()
+        finally:
+            shutil.rmtree(self._keys, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        self.supervisor.kill()
+        shutil.rmtree(self._keys, ignore_errors=True)
+
+    def reconcile(self, ledger: Ledger, go_ns: int, *, resend: bool) -> Testimony:
+        """Hold what was seen against the ledger, in which nothing is changed.
+
+        With ``resend`` a push that failed or expired may have arrived all the same, by an attempt before the last.
+        Raises BurstError when the witness cannot be read.
+        """
+        parts = [WitnessPart.open(path) for path in self.supervisor.parts()]
+        try:
+            found = reconcile(parts, ledger.states, ledger.attempts, go_ns)
+        finally:
+            for part in parts:
+                part.close()
+        contradictions = {
+            kind: people
+            for kind, (people, _) in found.contradictions.items()
+            if not (resend and kind.startswith(("failed", "expired")))
+        }
+        named = [
+            f"{kind}: {people:,} (indexes {', '.join(map(str, found.contradictions[kind][1][:5]))})"
+            for kind, people in contradictions.items()
+        ]
+        seen = WitnessResult(
+            processes=len(parts),
+            requests=found.requests,
+            attempts=found.attempts,
+            accepted=found.accepted,
+            refused=found.refused,
+            seen=found.seen,
+            tracers=found.tracers,
+            foreign=found.foreign,
+            strange=found.strange,
+            duplicates=found.duplicates,
+            retried_after_refusal=found.retried_after_refusal,
+            early=found.early,
+            unknown_arrived=found.unknown_arrived,
+            lost=found.lost,
+            contradictions=sum(contradictions.values()),
+            contradicted=named,
+            peak_connections=found.peak_connections,
+            first_arrival_s=_since(found.first_arrival_ns, go_ns),
+            last_arrival_s=_since(found.last_arrival_ns, go_ns),
+            busy_share=round(found.busy_share, 4),
+        )
+        return Testimony(seen, found.lost_indexes, found.arrivals)
+
+
+def _since(then_ns: int, go_ns: int) -> float | None:
+    return round((then_ns - go_ns) / 1e9, 6) if then_ns and go_ns else None
+
+
+def limit_note(busy_share: float) -> str:
+    """Return what is to be said of a witness that was near its limit, else nothing."""
+    if busy_share <= NEAR_LIMIT:
+        return ""
+    return (
+        f"the witness was near its limit: a process of the stand-in was {busy_share:.0%} busy, "
+        "so what is slow may be slow there"
+    )
+
+
