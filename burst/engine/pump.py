@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from burst.engine.settling import FOLD_AT, Folder
 from burst.engine.slots import HeldBatch, Slots
 from burst.measure.tally import Tally
-from burst.model.batch import Int64Column, UInt8Column
+from burst.model.batch import Batch, Int64Column, UInt8Column
 from burst.model.errors import QueueError
 from burst.model.outcome import Answer, State
 from burst.model.ports import Answers, Clock, Prepared, Sink
@@ -336,29 +337,35 @@ class Pump:
     # -- retries, deadlines ----------------------------------------------------------------------------------------
 
     def _retry(self, now_ns: int) -> bool:
-        """Gather what has waited long enough into batches of their own, one for each batch they came from."""
+        """Gather what has waited long enough into batches of their own, as few as can be."""
         tickets = self._waiting.pop(now_ns)
         if not tickets.size:
             return False
         rows, slots, fresh = self._slots.locate(tickets)
         if fresh is not None:
             rows, slots, tickets = rows[fresh], slots[fresh], tickets[fresh]
-        order = np.argsort(slots, kind="stable")
-        edges = np.flatnonzero(np.diff(slots[order])) + 1
-        for group in np.split(order, edges):
-            if not group.size:
-                continue
-            slot = int(slots[group[0]])
-            held = self._slots.held[slot]
-            assert held is not None
-            positions = np.sort(rows[group]) & (self._slots.stride - 1)
-            indexes = held.batch.first_index + positions
-            wanted = self._ledger.states[indexes] <= State.REFUSED
-            positions, indexes = positions[wanted], indexes[wanted]
-            if positions.size:
-                part = held.batch.take(positions)
-                prepared = self._sinks[held.sink].prepare(part, held.prepared.tickets[positions], indexes)
-                self._again.append((held.sink, prepared, 0))
+        order = np.argsort(tickets & self._slots.row_mask)
+        rows, slots, tickets = rows[order], slots[order], tickets[order]
+        indexes = self._slots.indexes_of(rows, slots)
+        wanted = self._ledger.states[indexes] <= State.REFUSED
+        if not wanted.all():
+            rows, slots, tickets, indexes = rows[wanted], slots[wanted], tickets[wanted], indexes[wanted]
+        edges = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), slots.size]
+        alike: dict[tuple[object, ...], list[tuple[HeldBatch, slice]]] = {}
+        for lo, hi in pairwise(edges):
+            held = self._slots.held[int(slots[lo])] if hi > lo else None
+            if held is not None:
+                # Tokens of several widths stand alone; all else that is alike leaves in one.
+                alone = held.slot if held.batch.offsets is not None else -1
+                key = (held.sink, held.shard, alone, *held.batch.likeness)
+                alike.setdefault(key, []).append((held, slice(lo, hi)))
+        for group in alike.values():
+            part = Batch.gather([(held.batch, rows[span] & (self._slots.stride - 1)) for held, span in group])
+            spans = [span for _, span in group]
+            again = np.concatenate([tickets[span] for span in spans])
+            whose = np.concatenate([indexes[span] for span in spans])
+            sink = group[0][0].sink
+            self._again.append((sink, self._sinks[sink].prepare(part, again, whose), 0))
         return True
 
     def _give_up_waiting(self, now_ns: int) -> None:

@@ -40,7 +40,7 @@ class Slots:
         self.stride = 1 << self.shift
         self.count = count
         self._slot_bits = max(1, (count - 1).bit_length())
-        self._row_mask = (1 << (self.shift + self._slot_bits)) - 1
+        self.row_mask = (1 << (self.shift + self._slot_bits)) - 1  # of a ticket: its row
         self._positions = np.arange(self.stride, dtype=np.int64)
         self._free = list(range(count - 1, -1, -1))
         self.held: list[HeldBatch | None] = [None] * count
@@ -83,7 +83,7 @@ class Slots:
 
     def locate(self, tickets: Int64Column) -> tuple[Int64Column, Int64Column, np.ndarray | None]:
         """Return (rows, slots, mask): ``mask`` tells which tickets are still valid, None when all are."""
-        rows = tickets & self._row_mask
+        rows = tickets & self.row_mask
         slots = rows >> self.shift
         fresh = (tickets >> (self._slot_bits + self.shift)) == self.generation[slots]
         fresh &= self.occupied[slots]

@@ -187,10 +187,11 @@ class Worker:
             self._traced = "; ".join([await sink.trace() for sink in tracing])
         allowed = self._prefetch_allowed()
         largest = max(self.scenario.batching.size(platform) for platform in Platform)
-        shard = self.shards[self._home[0]]
-        while (room := (allowed - self.pump.people) // largest) > 0 and not shard.drained:
-            await shard.request(self.heartbeat.lease, min(room, READ_BATCHES))
-            self.pump.accept(self._home[0], await shard.collect())
+        for number in self._home:
+            shard = self.shards[number]
+            while (room := (allowed - self.pump.people) // largest) > 0 and not shard.drained:
+                await shard.request(self.heartbeat.lease, min(room, READ_BATCHES))
+                self.pump.accept(number, await shard.collect())
         self._prefetched = self.pump.people
         await self._report("armed")
 

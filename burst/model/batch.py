@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -81,6 +82,27 @@ class Batch:
             tokens=tokens,
             offsets=offsets,
         )
+
+    @property
+    def likeness(self) -> tuple[object, ...]:
+        """What batches must have in common for ``gather``."""
+        return self.platform, self.tenant, self.lane, self.encoding, self.token_width
+
+    @staticmethod
+    def gather(parts: Sequence[tuple[Batch, Int64Column]]) -> Batch:
+        """Return one batch of people out of several alike, in the order given: of each the people at its positions.
+
+        Its indexes are not consecutive, so its number and first_index mean nothing; tokens must have one width.
+        """
+        if len(parts) == 1:
+            return parts[0][0].take(parts[0][1])
+        first, width = parts[0][0], parts[0][0].token_width
+        rows = [
+            np.frombuffer(batch.tokens, dtype=np.uint8).reshape(batch.count, width)[positions]
+            for batch, positions in parts
+        ]
+        tokens = np.concatenate(rows)
+        return replace(first, count=tokens.shape[0], tokens=tokens.tobytes())
 
     @property
     def end_index(self) -> int:
