@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import fanout, recording, scale, staging, startup
+from tests.bench import apns, fanout, recording, scale, staging, startup
 
-BENCHES = {"recording": recording, "fanout": fanout, "staging": staging, "scale": scale, "startup": startup}
+BENCHES = {
+    "recording": recording,
+    "fanout": fanout,
+    "apns": apns,
+    "staging": staging,
+    "scale": scale,
+    "startup": startup,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:

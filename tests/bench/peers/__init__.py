@@ -1,0 +1,1 @@
+"""Clients that others wrote, each given the same order."""
