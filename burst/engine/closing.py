@@ -97,7 +97,7 @@ def close_books(
             verdict, line = "fail", f"NO-GO: the witness contradicts the ledger about {disagreeing:,} people"
     duration_s = books.total.last_receipt_ns / NS_PER_S if books.total.last_receipt_ns else None
     write_histograms(folder, books.total, closing.go_epoch_s, duration_s or 0.0)
-    write_timeline(folder, books.total)
+    write_timeline(folder, books.total, None if witness is None else witness.arrivals)
     event, run = names
     result = Result(
         event=event,

@@ -141,5 +141,3 @@ def limit_note(busy_share: float) -> str:
         f"the witness was near its limit: a process of the stand-in was {busy_share:.0%} busy, "
         "so what is slow may be slow there"
     )
-
-

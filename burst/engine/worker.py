@@ -404,9 +404,7 @@ async def run_worker(
             first = first.exceptions[0]
         with contextlib.suppress(BurstError):
             no_go = isinstance(first, TracerError)
-            await control.report(
-                Report(worker=index, state="failed", pid=os.getpid(), error=str(first), no_go=no_go)
-            )
+            await control.report(Report(worker=index, state="failed", pid=os.getpid(), error=str(first), no_go=no_go))
         raise first from None
     finally:
         await control.close()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from burst.model.batch import Int64Column
-from burst.report.folder import HeatMap, Moment, RunFolder, Timeline
+from burst.report.folder import WITNESSED, HeatMap, Moment, RunFolder, Timeline
 from burst.report.latency import INTERVALS
 from burst.report.words import needed_percent
 
@@ -168,6 +168,9 @@ def _arrivals(run: RunFolder, timeline: Timeline) -> dict[str, Any]:
             columns.append(counts[name].tolist())
     series.append({"label": "sent", "color": "--ink", "width": 1.25, "step": True})
     columns.append(counts["sent"].tolist())
+    if WITNESSED in counts:
+        series.append({"label": "seen by the witness", "color": "--c", "width": 1.5, "dash": [2, 3], "step": True})
+        columns.append(counts[WITNESSED].tolist())
     end = (int(starts[-1]) + step) / 1000
     deadline = run.result.deadline_s
     return {

@@ -19,6 +19,7 @@ from burst.report.latency import Distribution, read_distributions
 from burst.runs.result import SCHEMA_VERSION, Result
 
 RESULT = "result.json"
+WITNESSED = "witnessed"  # the last column of a run that had a witness
 TIMELINE_COLUMNS = ("sent", "accepted", "rejected", "refused", "failed", "expired", "unknown")
 RANGES_KEPT = 40
 
@@ -191,12 +192,16 @@ def _read_columns(path: Path, header: tuple[str, ...]) -> Int64Column:
 
 
 def _read_timeline(path: Path) -> Timeline | None:
-    table = _read_columns(path, ("t_ms", *TIMELINE_COLUMNS))
+    with path.open(encoding="utf-8", errors="replace") as file:
+        columns = TIMELINE_COLUMNS
+        if file.readline().rstrip("\n").endswith(f",{WITNESSED}"):
+            columns = (*TIMELINE_COLUMNS, WITNESSED)
+    table = _read_columns(path, ("t_ms", *columns))
     t_ms = table[:, 0]
     steps = np.diff(t_ms)
     if steps.size and (steps <= 0).any():
         raise ValueError("its times do not ascend")
-    counts = {name: table[:, 1 + column] for column, name in enumerate(TIMELINE_COLUMNS)}
+    counts = {name: table[:, 1 + column] for column, name in enumerate(columns)}
     return Timeline(int(steps.min()) if steps.size else 10, t_ms, counts)
 
 

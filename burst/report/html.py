@@ -57,7 +57,7 @@ def _measured(run: RunFolder, charts: dict[str, Any]) -> list[Html]:
     return [
         pictures.completion(run, charts),
         tag("div", sections.criteria(result), sections.generator(result), class_="stack"),
-        sections.outcomes(run),
+        tag("div", sections.outcomes(run), sections.witness(result), class_="stack"),
         pictures.arrivals(run, charts),
         pictures.percentiles(run, charts),
         pictures.intervals(result),

@@ -285,6 +285,35 @@ def generator(result: Result) -> Html:
     return section(title, tag("p", told, class_="say"), table(title, ["", ""], rows, quiet=True))
 
 
+def witness(result: Result) -> Html:
+    """Return what the stand-in's witness saw, and whether it agrees."""
+    seen = result.witness
+    if seen is None:
+        return Html("")
+    rows = [
+        ("people seen", f"{seen.seen:,}", f"of {result.audience:,}"),
+        ("attempts", f"{seen.attempts:,}", f"{seen.accepted:,} accepted, {seen.refused:,} refused"),
+        ("lost", f"{seen.lost:,}", "accepted by our ledger, never seen"),
+        ("duplicated", f"{seen.duplicates:,}", "accepted more than once"),
+        ("retried", f"{seen.retried_after_refusal:,}", "seen again after a refusal"),
+        ("early", f"{seen.early:,}", "seen before GO"),
+        ("unknown, but arrived", f"{seen.unknown_arrived:,}", "their answers never came"),
+        ("of other runs", f"{seen.foreign + seen.strange:,}", "requests that are not this run's"),
+        ("connections at once", f"{seen.peak_connections:,}", "at most"),
+        ("busiest process", f"{seen.busy_share:.0%}", f"of a core; {seen.processes} in all"),
+    ]
+    agrees = not seen.contradictions and not seen.lost
+    told = "It agrees with the ledger, person by person." if agrees else "It contradicts the ledger."
+    cells = [(name, tag("span", count, class_="keep"), tag("span", what, class_="soft")) for name, count, what in rows]
+    more = [tag("p", one) for one in seen.contradicted]
+    return section(
+        "What the witness saw",
+        tag("p", told, class_="say"),
+        table("Witness", ["", "", ""], cells, css="text", quiet=True),
+        *more,
+    )
+
+
 def environment(result: Result) -> Html:
     """Return where it ran, and the notes."""
     rows = [(key.replace("_", " "), str(value)) for key, value in result.environment.items()]

@@ -18,6 +18,7 @@ from burst.report.words import (
     plain,
     seconds,
     stragglers,
+    witness_lines,
 )
 from burst.runs.result import Result
 
@@ -41,6 +42,8 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     rows += _measured(result) if sent else []
     for name, value in _counts(result):
         rows += _rows(console, name, value)
+    for number, told in enumerate(witness_lines(result)):
+        rows += _rows(console, "" if number else "witness", told)
     for criterion in result.criteria:
         told = f"{criterion.name} (measured {criterion_value(criterion.name, criterion.measured)})"
         rows += _rows(console, "ok" if criterion.ok else "FAILED", told, "green" if criterion.ok else "bold red")

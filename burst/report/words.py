@@ -109,6 +109,29 @@ def generator_line(result: Result) -> str:
     return f"was not the limit{f': {generator.reason}' if generator.reason else ''}"
 
 
+def witness_lines(result: Result) -> list[str]:
+    """Say what the witness saw, a sentence each; nothing where there was none."""
+    seen = result.witness
+    if seen is None:
+        return []
+    counts = (
+        f"lost {seen.lost:,}, duplicated after an accept {seen.duplicates:,}, "
+        f"retried after a refusal {seen.retried_after_refusal:,}, early {seen.early:,}"
+    )
+    told = [f"saw {seen.seen:,} of {result.audience:,} in {seen.attempts:,} attempts: {counts}"]
+    if seen.unknown_arrived:
+        told.append(f"of those whose outcome is unknown {seen.unknown_arrived:,} had arrived")
+    first, last = seen.first_arrival_s, seen.last_arrival_s
+    if first is not None and last is not None:
+        told.append(f"first arrival {_after(first)}, last {_after(last)}; at most {seen.peak_connections} connections")
+    told.append(f"its busiest process used {seen.busy_share:.0%} of a core")
+    return told
+
+
+def _after(value: float) -> str:
+    return f"T{value:+.3f} s"
+
+
 def stragglers(result: Result) -> list[str]:
     """Name who owned the last 1 % of the receipts, worker and shard, a sentence each."""
     workers = [(f"worker {one.worker}", one) for one in result.workers]

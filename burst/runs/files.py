@@ -14,7 +14,7 @@ from hdrh.log import HistogramLogWriter
 from burst.measure.histogram import HIGHEST_US, LOWEST_US, SIGNIFICANT_DIGITS, Histogram, bucket_lowest_us
 from burst.measure.tally import INTERVALS, Tally
 from burst.measure.timeline import BIN_NS, HEAT_BIN_NS, KINDS, heat_level_us
-from burst.model.batch import UInt8Column
+from burst.model.batch import Int64Column, UInt8Column
 from burst.model.outcome import State
 from burst.model.units import NS_PER_MS
 
@@ -54,14 +54,22 @@ def write_histograms(folder: Path, tally: Tally, started_s: float, duration_s: f
         to_hdr(tally.interval("end_to_end")).output_percentile_distribution(out, 1.0)
 
 
-def write_timeline(folder: Path, tally: Tally) -> None:
-    """Write ``timeline.csv`` and ``heatmap.csv``."""
-    table = tally.timeline.table()
+def write_timeline(folder: Path, tally: Tally, witnessed: Int64Column | None = None) -> None:
+    """Write ``timeline.csv`` and ``heatmap.csv``.
+
+    ``witnessed`` are a witness's first sights in the same bins, counted from GO: then the file has a column of them.
+    """
+    table, kinds = tally.timeline.table(), list(KINDS)
+    if witnessed is not None:
+        bins = max(len(table), len(witnessed))
+        wide = np.zeros((bins, len(KINDS) + 1), dtype=np.int64)
+        wide[: len(table), :-1], wide[: len(witnessed), -1] = table, witnessed
+        table, kinds = wide, [*KINDS, "witnessed"]
     used = np.flatnonzero(table.any(axis=1))
     first = int(used[0]) if used.size else 0
     with (folder / "timeline.csv").open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(("t_ms", *KINDS))
+        out.writerow(("t_ms", *kinds))
         out.writerows((bin_no * BIN_NS // NS_PER_MS, *table[bin_no].tolist()) for bin_no in range(first, len(table)))
     with (folder / "heatmap.csv").open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
