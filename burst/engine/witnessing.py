@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
 
 from burst.model.batch import Int64Column
 from burst.model.ports import StandIn
@@ -17,6 +18,7 @@ from burst.runs.ledger import Ledger
 from burst.runs.result import WitnessResult
 from burst.runs.witness import WitnessPart, reconcile
 
+_PREFIX = "burst-standin-"
 NEAR_LIMIT = 0.7
 """Of a core: a provider busier than this may have been the limit itself."""
 
@@ -44,7 +46,8 @@ class Witnessing:
     """The life of a run's stand-in. Its keys live in a private folder that ends with it."""
 
     def __init__(self, plan: StandInPlan, run: str, audience: int, folder: Path, *, seed: int) -> None:
-        self._keys = Path(tempfile.mkdtemp(prefix="burst-standin-"))
+        _sweep(Path(tempfile.gettempdir()))
+        self._keys = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         house = House(
             self._keys / "keys",
             plan.behaviour,
@@ -127,6 +130,15 @@ class Witnessing:
             busy_share=round(found.busy_share, 4),
         )
         return Testimony(seen, found.lost_indexes, found.arrivals)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the keys of runs that were killed before they could do so."""
+    for left in folder.glob(f"{_PREFIX}*-*"):
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and left.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _since(then_ns: int, go_ns: int) -> float | None:
