@@ -61,7 +61,54 @@ class Authority:
         BurstError
             the folder cannot be written, or holds an authority already
         """
-        made = cls(
+        made: Authority = cls._in(folder)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made._mint([*_LOOPBACK, *names], topic, timedelta(days=days))  # noqa: SLF001 (its own)
+        except OSError as error:
+            raise BurstError(
+                f"{error.filename}: {error.strerror}", hint="an authority wants a folder of its own to write to"
+            ) from error
+        return made
+
+    @classmethod
+    def obtain(cls, folder: Path, *, names: Sequence[str] = (), topic: str = "com.example.burst") -> Authority:
+        """Return the authority that ``folder`` holds, or mint one there.
+
+        Raises
+        ------
+        BurstError
+            it has ended, is not good for all of ``names``, is not whole, or the folder cannot be written
+        """
+        found = cls._in(folder)
+        files: list[Path] = [found.ca, found.certificate, found.key, found.client_certificate, found.client_key]
+        files += [found.p8, found.p8_public]
+        there = [path for path in files if path.exists()]
+        if not there:
+            return cls.create(folder, names=names, topic=topic)
+        hint = f"remove {folder} and another is made"
+        missing = [path.name for path in files if path not in there]
+        if missing:
+            raise BurstError(f"{folder} holds a part of an authority only: no {', '.join(missing)}", hint=hint)
+        try:
+            certificate = x509.load_pem_x509_certificate(found.certificate.read_bytes())
+            alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (OSError, ValueError, x509.ExtensionNotFound) as error:
+            raise BurstError(f"{found.certificate}: no certificate of burst's ({error})", hint=hint) from None
+        if certificate.not_valid_after_utc <= datetime.now(UTC):
+            raise BurstError(f"the certificates in {folder} have ended", hint=hint)
+        strange = [
+            name
+            for name, wanted in zip(dict.fromkeys(names), _alternatives(names), strict=True)
+            if wanted not in alternatives
+        ]
+        if strange:
+            raise BurstError(f"the certificate in {folder} is not good for {', '.join(strange)}", hint=hint)
+        return found
+
+    @classmethod
+    def _in(cls, folder: Path) -> Authority:
+        return cls(
             ca=folder / "ca.pem",
             certificate=folder / "server.pem",
             key=folder / "server.key",
@@ -70,14 +117,6 @@ class Authority:
             p8=folder / f"AuthKey_{KEY_ID}.p8",
             p8_public=folder / f"AuthKey_{KEY_ID}.pem",
         )
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made._mint([*_LOOPBACK, *names], topic, timedelta(days=days))
-        except OSError as error:
-            raise BurstError(
-                f"{error.filename}: {error.strerror}", hint="an authority wants a folder of its own to write to"
-            ) from error
-        return made
 
     def _mint(self, names: Sequence[str], topic: str, lifetime: timedelta) -> None:
         root_key = ec.generate_private_key(ec.SECP256R1())

@@ -89,6 +89,12 @@ def _weights(words: int) -> UInt64Column:
     return np.array([int.from_bytes(digest, "little") | 1 for digest in digests], dtype=np.uint64)
 
 
+def is_outage(fates: UInt8Column) -> npt.NDArray[np.bool_]:
+    """Say which fates are an outage's."""
+    mask: npt.NDArray[np.bool_] = (fates >= OUTAGE) & (fates < OTHER)
+    return mask
+
+
 class _TokenQuotas:
     """A bucket for each device token, as the instant at which it will be full again (GCRA: ITU-T I.371, 1993)."""
 
@@ -160,7 +166,10 @@ class Fates:
 
     def _fill_tables(self, dead_since_ms: int) -> None:
         self._refuse(DEAD, refusal("Unregistered", timestamp_ms=dead_since_ms))
-        self._refuse(QUOTA, refusal("TooManyRequests"))
+        wait_ns = self.behaviour.quota.retry_after_ns if self.behaviour.quota else None
+        # A header of whole seconds (RFC 9110, 10.2.3): never sooner than was said.
+        wait_s = None if wait_ns is None else -(-wait_ns // NS_PER_S)
+        self._refuse(QUOTA, refusal("TooManyRequests", retry_after_s=wait_s))
         self._refuse(PER_TOKEN, refusal("TooManyRequests"))
         self._act(SILENT, Act.NOTHING, Sight.ACCEPT)
         self._act(HANG, Act.NOTHING, Sight.HANG)

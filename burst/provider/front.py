@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import uuid
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from burst.model.batch import Int64Column
+from burst.model.batch import Int64Column, UInt8Column
 from burst.model.identity import FOREIGN, ID_WIDTH
 from burst.model.ports import Clock
 from burst.policy.wheel import Wheel
-from burst.provider.fate import RESET, Act, Fates, Sight
+from burst.provider.answers import Answers
+from burst.provider.fate import Act, Fates, Sight, UInt64Column, is_outage
 from burst.provider.intake import COLUMNS, TRACERS, Intake
+from burst.provider.link import ServedLink
 from burst.provider.refusal import Refusal, refusal
 from burst.runs.witness import Counter, WitnessPart
-from burst.wire.frame_rows import ROWS, FrameRows, Part
 from burst.wire.frames import END_HEADERS, END_STREAM, ErrorCode, FrameType, frame
-from burst.wire.h2 import Failed
-from burst.wire.h2_server import Bodies, Cancelled, Heads, ServerConnection
+from burst.wire.h2_server import Bodies, Heads, ServerConnection
 from burst.wire.hpack_error import HpackError
-from burst.wire.layout import Rows
 from burst.wire.transport import H2Link
 
-_REFUSED = 256  # an answer code from here on is a refusal of the intake, below it a fate
+#: An answer's code is 0 for 200, 256 and more for a refusal of the intake, 512 and more for a fate: its high byte says
+#: of which behaviour, so that what waits keeps its fate when the behaviour changes.
+_REFUSED, _FATES = 256, 512
+_MOST_ERAS = 200
 _ID_COLUMN = f"V{ID_WIDTH}"
 _SERIAL_BITS = 31
-_MOST_SHAPES = 64
-_STATIC = {200, 204, 206, 304, 400, 404, 500}  # RFC 7541, appendix A
+_AT_ONCE = (Act.CLOSE, Act.GOAWAY)  # these befall connections: no latency is theirs
 _GARBAGE = b"\x80\x80\x80"  # a header block that refers to entry 0 of a table: there is none
 
+Codes = npt.NDArray[np.uint16]
 STREAM_COLUMNS: dict[str, type] = COLUMNS | {"id": cast("type", _ID_COLUMN), "has_id": np.bool_}
 
 
@@ -44,32 +46,47 @@ class Visit:
     requests: int = 0
     accepted: bool = False
     certificate: bool = False  # the client showed one
-    gone: bool = False
-    shapes: OrderedDict[tuple[int, bytes, bool], tuple[int, FrameRows]] = field(default_factory=OrderedDict)
 
 
 class Manners(Protocol):
     """How connections as such behave: told what happens on one, does to it what its behaviour says."""
 
-    def opened(self, link: H2Link) -> None:
-        """A connection was made."""
+    def opened(self, link: ServedLink, visit: Visit) -> None:
+        """Meet a new connection."""
         ...
 
-    def after_requests(self, link: H2Link, visit: Visit, count: int) -> None:
+    def after_requests(self, link: ServedLink, visit: Visit, count: int) -> None:
         """``count`` requests more have come whole on it."""
         ...
 
-    def after_accept(self, link: H2Link, visit: Visit) -> None:
+    def after_accept(self, link: ServedLink) -> None:
         """Its first push was accepted."""
         ...
 
-    def write(self, link: H2Link, data: memoryview | bytes) -> None:
-        """Write answers."""
+    def turn_away(self, link: ServedLink, last: int, body: bytes) -> None:
+        """Streams above ``last`` are not taken; close once the others are answered."""
         ...
 
 
+@dataclass(slots=True)
+class Sums:
+    """What one serving process has done; requests unless it says otherwise."""
+
+    requests: int = 0
+    accepted: int = 0
+    refused: int = 0
+    hung: int = 0  # not processed, and the client cannot know
+    opened: int = 0  # connections ever
+    peak: int = 0  # connections at once
+
+
 class Front:
-    """Owner of all connections of one serving process."""
+    """Owner of all connections of one serving process.
+
+    Attributes
+    ----------
+    go_ns : outages count from here: GO, or the start where there is no run; ``NEVER_NS`` while a run waits for GO
+    """
 
     def __init__(
         self, fates: Fates, intake: Intake, witness: WitnessPart | None, clock: Clock, manners: Manners
@@ -78,37 +95,45 @@ class Front:
         self.intake = intake
         self.witness = witness
         self.manners = manners
-        self.go_ns = clock.now_ns()  # or the start, where there is no run
+        self.go_ns = clock.now_ns()
+        self.links: dict[int, ServedLink] = {}
+        self.sums = Sums()
         self._clock = clock
-        self.links: dict[int, H2Link] = {}
         self._serial = 0
         self._wheel = Wheel()
+        self._answers = Answers()
+        self._eras = [fates] * _MOST_ERAS
+        self._era = 0
         self._empty = intake.number_of(refusal("PayloadEmpty"))
         self._too_large = intake.number_of(refusal("PayloadTooLarge"))
-        self.requests = 0
 
     def behave(self, fates: Fates, intake: Intake) -> None:
-        """Go on under another behaviour; connections stay."""
+        """Go on under another behaviour; connections stay, and what waits keeps its fate."""
         intake.inherit(self.intake)
+        self._era = (self._era + 1) % _MOST_ERAS
+        self._eras[self._era] = fates
         self.fates, self.intake = fates, intake
         for link in self.links.values():
-            link.connection.layouts.forget()
+            link.connection.layouts.forget()  # verdicts on their shapes are noted there
 
     # -- what connections say --------------------------------------------------------------------------------------
 
-    def opened(self, link: H2Link) -> None:
+    def opened(self, link: ServedLink) -> None:
         """Welcome a connection."""
         self._serial += 1
         tls = link.transport.get_extra_info("ssl_object")
-        shown = tls is not None and bool(tls.getpeercert())
-        link.note = Visit(self._serial, self._clock.now_ns(), certificate=shown)
+        shown = tls is not None and tls.getpeercert(binary_form=True) is not None
+        visit = link.note = Visit(self._serial, self._clock.now_ns(), certificate=shown)
         self.links[self._serial] = link
+        self.sums.opened += 1
+        self.sums.peak = max(self.sums.peak, len(self.links))
         if self.witness is not None:
             self.witness.connect()
-        self.manners.opened(link)
+        self.manners.opened(link, visit)
 
     def received(self, link: H2Link) -> None:
         """Take in what a connection brought."""
+        assert isinstance(link, ServedLink)
         now_ns = self._clock.now_ns()
         events = link.connection.events
         try:
@@ -117,8 +142,6 @@ class Front:
                     self._take_heads(link, event, now_ns)
                 elif isinstance(event, Bodies):
                     self._take_bodies(link, event.ids, event.rows, event.length, now_ns)
-                elif isinstance(event, (Failed, Cancelled)):
-                    continue
         except HpackError as error:
             link.connection.fail(ErrorCode.COMPRESSION_ERROR, str(error))
         events.clear()
@@ -134,25 +157,23 @@ class Front:
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def _take_heads(self, link: H2Link, heads: Heads, now_ns: int) -> None:
+    def _take_heads(self, link: ServedLink, heads: Heads, now_ns: int) -> None:
         facts = self.intake.read(heads, now_ns, certificate=link.note.certificate)
         streams, rows = link.connection.streams, heads.rows
         streams["index"][rows] = facts.index
         streams["key"][rows] = facts.key
         streams["refused"][rows] = facts.refused
         streams["largest"][rows] = facts.largest
-        if facts.ids is None:
-            streams["has_id"][rows] = False
-        else:
-            streams["has_id"][rows] = True
+        streams["has_id"][rows] = facts.has_id
+        if facts.ids is not None:
             streams["id"][rows] = np.ascontiguousarray(facts.ids).view(_ID_COLUMN).reshape(-1)
         if heads.ended:
             self._take_bodies(link, heads.ids, rows, 0, now_ns)
 
-    def _take_bodies(self, link: H2Link, ids: Int64Column, rows: Int64Column, length: int, now_ns: int) -> None:
-        """Requests are whole: decide, witness, answer."""
+    def _take_bodies(self, link: ServedLink, ids: Int64Column, rows: Int64Column, length: int, now_ns: int) -> None:
+        """Decide, witness and answer requests that are whole."""
         streams, visit = link.connection.streams, link.note
-        self.requests += ids.size
+        self.sums.requests += ids.size
         visit.requests += ids.size
         refused = streams["refused"][rows]
         if not length:
@@ -162,14 +183,8 @@ class Front:
             if large.any():
                 refused[large & (refused == 0)] = self._too_large
         index = streams["index"][rows]
-        codes = self._codes(streams["key"][rows], index, refused, now_ns)
-        if codes is None:
-            self._witness(Sight.ACCEPT, index, now_ns)
-        else:
-            sights = np.where(codes < _REFUSED, self.fates.sights[codes & 255], Sight.REFUSE)
-            for sight in np.unique(sights).tolist():
-                self._witness(sight, index[sights == sight], now_ns)
-        if self.fates.plain or self.fates.behaviour.latency is None:
+        codes, outage = self._judge(streams["key"][rows], index, refused, now_ns)
+        if self.fates.behaviour.latency is None or outage in _AT_ONCE:
             self._answer_all(link, ids, rows, codes)
         else:
             streams["code"][rows] = 0 if codes is None else codes
@@ -177,20 +192,45 @@ class Front:
             self._wheel.push(release_ns, ids | (visit.serial << _SERIAL_BITS))
         self.manners.after_requests(link, visit, ids.size)
 
-    def _codes(self, keys: np.ndarray, index: Int64Column, refused: np.ndarray, now_ns: int) -> np.ndarray | None:
-        """Return what each is answered, None when all are accepted."""
-        codes: np.ndarray | None = None
+    def _judge(
+        self, keys: UInt64Column, index: Int64Column, refused: UInt8Column, now_ns: int
+    ) -> tuple[Codes | None, int | None]:
+        """Decide and witness; return the codes, None where all are 200, and what the outage under way does."""
+        codes: Codes | None = None
+        sights: UInt8Column | None = None
+        outage: int | None = None
+        since_ns = now_ns - self.go_ns
         if self.fates.judged:
+            fates = self.fates.judge(keys, now_ns, since_ns)
             # A tracer must come back as from a healthy provider: it says whether the run may begin at all.
-            fates = np.where(index == TRACERS, 0, self.fates.judge(keys, now_ns, now_ns - self.go_ns))
-            codes = fates.astype(np.uint16)
+            fates[index == TRACERS] = 0
+            sights = self.fates.sights[fates]
+            codes = fates + np.uint16(_FATES + (self._era << 8))
+            codes[fates == 0] = 0
+            down = is_outage(fates)
+            if down.any():
+                outage = int(self.fates.acts[fates[down][0]])
+                refused = np.where(down, 0, refused)  # a house that is closed finds no fault with anybody
         if refused.any():
             codes = np.zeros(refused.size, dtype=np.uint16) if codes is None else codes
-            codes = np.where(refused > 0, refused.astype(np.uint16) + _REFUSED, codes)
-        return codes if codes is not None and codes.any() else None
+            sights = np.zeros(refused.size, dtype=np.uint8) if sights is None else sights
+            codes = np.where(refused > 0, refused.astype(np.uint16) + np.uint16(_REFUSED), codes)
+            sights[refused > 0] = Sight.REFUSE
+        if sights is None or not sights.any():
+            self._witness(Sight.ACCEPT, index, now_ns)
+        else:
+            for sight in np.unique(sights).tolist():
+                self._witness(sight, index[sights == sight], now_ns)
+        return (codes if codes is not None and codes.any() else None), outage
 
     def _witness(self, sight: int, index: Int64Column, now_ns: int) -> None:
-        witness = self.witness
+        witness, sums = self.witness, self.sums
+        if sight == Sight.ACCEPT:
+            sums.accepted += index.size
+        elif sight == Sight.REFUSE:
+            sums.refused += index.size
+        else:
+            sums.hung += index.size
         if witness is None:
             return
         witness.counters[Counter.REQUESTS] += index.size
@@ -219,131 +259,75 @@ class Front:
         if not tickets.size:
             return
         serials = tickets >> _SERIAL_BITS
-        for serial in np.unique(serials).tolist():
-            link = self.links.get(serial)
-            if link is None:
-                continue
-            connection = cast("ServerConnection", link.connection)
-            ids = tickets[serials == serial] & ((1 << _SERIAL_BITS) - 1)
-            ids = ids[connection.owed(ids)]
-            if ids.size:
-                rows = connection.streams.rows_of(ids)
-                codes = connection.streams["code"][rows]
-                self._answer_all(link, ids, rows, codes if codes.any() else None)
-                link.flush()
+        order = np.argsort(serials, kind="stable")
+        serials, tickets = serials[order], tickets[order] & ((1 << _SERIAL_BITS) - 1)
+        edges = [0, *(np.flatnonzero(np.diff(serials)) + 1).tolist(), serials.size]
+        for lo, hi in pairwise(edges):
+            link = self.links.get(int(serials[lo]))
+            if link is not None:
+                self._release_some(link, tickets[lo:hi])
+
+    def _release_some(self, link: ServedLink, ids: Int64Column) -> None:
+        connection = cast("ServerConnection", link.connection)
+        ids = ids[connection.owed(ids)]
+        if ids.size:
+            rows = connection.streams.rows_of(ids)
+            codes = connection.streams["code"][rows]
+            self._answer_all(link, ids, rows, codes if codes.any() else None)
+            link.flush()
+            connection.events.clear()  # of our own resets: nobody waits for them
 
     def next_ns(self) -> int:
-        """Return when the next answer is due."""
+        """Return when the next answer is due; ``NEVER_NS`` when none waits."""
         return self._wheel.next_ns()
 
-    def _answer_all(self, link: H2Link, ids: Int64Column, rows: Int64Column, codes: np.ndarray | None) -> None:
+    def _answer_all(self, link: ServedLink, ids: Int64Column, rows: Int64Column, codes: Codes | None) -> None:
         if codes is None:
             self._say(link, ids, rows, None)
             return
         for code in np.unique(codes).tolist():
             mine = codes == code
-            if code >= _REFUSED:
+            if not code:
+                self._say(link, ids[mine], rows[mine], None)
+            elif code < _FATES:
                 self._say(link, ids[mine], rows[mine], self.intake.refusals[code - _REFUSED])
             else:
-                self._act(link, ids[mine], rows[mine], code)
+                self._act(link, ids[mine], rows[mine], self._eras[(code - _FATES) >> 8], code & 255)
 
-    def _act(self, link: H2Link, ids: Int64Column, rows: Int64Column, fate: int) -> None:
-        act = self.fates.acts[fate]
+    def _act(self, link: ServedLink, ids: Int64Column, rows: Int64Column, fates: Fates, fate: int) -> None:
+        """Do what a fate other than 200 demands; answers that are silence do nothing."""
+        act = fates.acts[fate]
         connection = cast("ServerConnection", link.connection)
-        if act == Act.ANSWER:
-            self._say(link, ids, rows, None)
-        elif act == Act.REFUSE:
-            self._say(link, ids, rows, self.fates.refusals[fate])
+        if act == Act.REFUSE:
+            self._say(link, ids, rows, fates.refusals[fate])
         elif act == Act.RESET:
-            reset = self.fates.behaviour.reset_streams
-            code = ErrorCode[reset.code] if fate == RESET and reset is not None else ErrorCode.REFUSED_STREAM
+            code = ErrorCode[fates.reset_code(fate)]
             for stream_id in ids.tolist():
                 connection.reset(stream_id, code)
         elif act == Act.GARBLE:
-            garbage = frame(FrameType.HEADERS, END_HEADERS | END_STREAM, int(ids[0]), _GARBAGE)
-            self.manners.write(link, garbage)
+            link.write(frame(FrameType.HEADERS, END_HEADERS | END_STREAM, int(ids[0]), _GARBAGE))
         elif act == Act.CLOSE:
-            link.close()
-        elif act == Act.GOAWAY:
-            told = self.fates.refusals[fate]
-            if connection.accepted_until is None:
-                connection.go_away(0, told.body if told else b"", last=int(ids.min()) - 2)
             link.flush()
             link.close()
+        elif act == Act.GOAWAY:
+            told = fates.refusals[fate]
+            connection.answered(rows)
+            self.manners.turn_away(link, max(0, int(ids.min()) - 2), told.body if told else b"")
 
-    def _say(self, link: H2Link, ids: Int64Column, rows: Int64Column, told: Refusal | None) -> None:
+    def _say(self, link: ServedLink, ids: Int64Column, rows: Int64Column, told: Refusal | None) -> None:
         """Answer with 200, or with a refusal."""
-        connection = cast("ServerConnection", link.connection)
-        status, body = (200, b"") if told is None else (told.status, told.body)
-        if body and not self._room_for(connection, ids.size * len(body), len(body)):
-            self._say_one_by_one(link, connection, ids, rows, status, body)
-            return
-        streams = connection.streams
-        echo = self.fates.behaviour.echo_id
-        texts: Rows | None = None
-        if echo:
+        connection, texts = cast("ServerConnection", link.connection), None
+        if self.fates.behaviour.echo_id:
+            streams = connection.streams
             texts = streams["id"][rows].view(np.uint8).reshape(-1, ID_WIDTH)
             has = streams["has_id"][rows]
             if not has.all():
-                texts = texts.copy()
-                for at in np.flatnonzero(~has).tolist():
-                    texts[at] = np.frombuffer(str(uuid.uuid4()).encode(), dtype=np.uint8)
-        shape = self._shape(link, status, body, echo=echo)
-        for lo in range(0, ids.size, ROWS):
-            part = slice(lo, lo + ROWS)
-            data = shape.render(ids[part], () if texts is None else (texts[part],))
-            self.manners.write(link, data)
-        connection.send_window -= ids.size * len(body)
-        connection.answered(rows)
+                texts[~has] = self._answers.fresh_ids(int(ids.size - np.count_nonzero(has)))
+        self._answers.say(link, connection, ids, told, texts)
         visit: Visit = link.note
         if told is None and not visit.accepted:
             visit.accepted = True
-            self.manners.after_accept(link, visit)
-
-    @staticmethod
-    def _room_for(connection: ServerConnection, total: int, one: int) -> bool:
-        return not connection.blocked and connection.send_window >= total and connection.peer.initial_window_size >= one
-
-    def _say_one_by_one(
-        self,
-        link: H2Link,
-        connection: ServerConnection,
-        ids: Int64Column,
-        rows: Int64Column,
-        status: int,
-        body: bytes,
-    ) -> None:
-        """Answer through the windows of a client that keeps them small."""
-        fields = [(b":status", str(status).encode())]
-        for stream_id, row in zip(ids.tolist(), rows.tolist(), strict=True):
-            block = connection.encoder.encode(
-                [*fields, (b"apns-id", connection.streams["id"][row].tobytes())], plain=(b"apns-id",)
-            )
-            head = frame(FrameType.HEADERS, END_HEADERS, stream_id, block)
-            connection.answer(stream_id, head, body)
-        link.flush()
-
-    def _shape(self, link: H2Link, status: int, body: bytes, *, echo: bool) -> FrameRows:
-        """Return the rows that say this on this connection; they are void when the encoder's table changes."""
-        shapes, encoder = link.note.shapes, link.connection.encoder
-        key = (status, body, echo)
-        known = shapes.get(key)
-        if known is not None and known[0] == encoder.generation:
-            return cast("FrameRows", known[1])
-        fields = [(b":status", str(status).encode())]
-        if echo:
-            fields.append((b"apns-id", b"0" * ID_WIDTH))
-        # A status that no table has stays out of ours too: shapes are void when that changes.
-        block = encoder.encode(fields, plain=(b"apns-id",) if status in _STATIC else (b":status", b"apns-id"))
-        columns = [(len(block) - ID_WIDTH, len(block))] if echo else []
-        parts = [Part(FrameType.HEADERS, END_HEADERS | (0 if body else END_STREAM), block, columns)]
-        if body:
-            parts.append(Part(FrameType.DATA, END_STREAM, body))
-        if len(shapes) >= _MOST_SHAPES:
-            shapes.popitem(last=False)
-        rows = FrameRows(parts)
-        shapes[key] = (encoder.generation, rows)
-        return rows
+            self.manners.after_accept(link)
 
 
 def _consecutive(index: Int64Column) -> bool:

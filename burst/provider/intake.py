@@ -9,8 +9,10 @@ from __future__ import annotations
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from burst.model.batch import Int64Column, UInt8Column
 from burst.model.identity import FOREIGN, ID_WIDTH, NOTIFICATION, TRACER, id_prefix, read_ids
@@ -19,6 +21,7 @@ from burst.provider.fate import UInt64Column, token_key, token_keys
 from burst.provider.refusal import Refusal, refusal
 from burst.wire.h2_server import Heads
 from burst.wire.hpack import Field
+from burst.wire.hpack_error import HpackError
 from burst.wire.huffman import huffman_decode, huffman_decode_rows
 from burst.wire.layout import Layout, Rows
 
@@ -29,17 +32,35 @@ _GOOD_PATH = PATH + b"0" * 64
 _GOOD_ID = b"00000000-0000-4000-8000-000000000000"
 _CHECK_EVERY_NS = NS_PER_S  # a provider token that was good a second ago may have expired
 _MOST_VALUES = 1024
+_SHORT = 64  # a collapse id of so many bytes is good, whatever it says
+#: Fields that ``apple.check_head`` reads, beside path and id: what other columns say changes no verdict.
+_CHECKED = frozenset(
+    (b"authorization", b"apns-push-type", b"apns-priority", b"apns-expiration", b"apns-collapse-id", b"apns-topic")
+)
+_IS_HEX = np.isin(np.arange(256), np.frombuffer(b"0123456789abcdefABCDEF", dtype=np.uint8))
+_DASHES = [8, 13, 18, 23]
+_DIGITS = [at for at in range(ID_WIDTH) if at not in _DASHES]
 
 COLUMNS: dict[str, type] = {
     "index": np.int64,  # FOREIGN, TRACERS, or a person
     "key": np.uint64,  # of the device token
     "refused": np.uint8,  # number of a refusal of ``Intake.refusals``, 0 for none
-    "largest": np.uint16,  # bytes of payload that are allowed
+    "largest": np.uint32,  # bytes of payload that are allowed
     "code": np.uint16,  # what its answer will be, once that is decided
 }
 
+Mask = npt.NDArray[np.bool_]
+UInt32Column = npt.NDArray[np.uint32]
 #: Fields of a request, and whether its connection showed a client certificate.
 Check = Callable[[Mapping[bytes, bytes], bool], Refusal | None]
+
+
+class Verdict(NamedTuple):
+    """What follows from all fields but device token and id."""
+
+    refused: int
+    largest: int
+    checked_ns: int
 
 
 @dataclass(slots=True)
@@ -49,18 +70,22 @@ class Plan:
     path: Field | None
     ident: Field | None
     others: tuple[Field, ...]
-    verdicts: dict[tuple[bytes, ...], tuple[int, int]] = field(default_factory=dict)  # refusal, checked at
+    verdicts: dict[tuple[bytes, ...], Verdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Columns of what heads say; ``ids`` are the apns-ids as they were given, b"" where there were none."""
+    """Columns of what heads say.
+
+    ``ids`` are the apns-ids as they were given, None where there were none; ``has_id`` tells where they are UUIDs.
+    """
 
     index: Int64Column
     key: UInt64Column
     refused: UInt8Column
-    largest: int
+    largest: int | UInt32Column
     ids: Rows | None
+    has_id: Mask | bool
 
 
 class Intake:
@@ -113,12 +138,15 @@ class Intake:
         ident = mapping.get(b"apns-id", b"")
         digits = mapping.get(b":path", b"").removeprefix(PATH)
         row = np.frombuffer(ident, dtype=np.uint8).reshape(1, -1) if len(ident) == ID_WIDTH else None
+        if row is not None and not _are_uuids(row).all():
+            row = None
         return Facts(
             np.array([FOREIGN]) if row is None else self._indexes(row),
             np.array([token_key(digits)], dtype=np.uint64),
             np.array([number], dtype=np.uint8),
             self._limit_of(mapping.get(b"apns-push-type", b"")),
             row,
+            has_id=row is not None,
         )
 
     def _limit_of(self, push_type: bytes) -> int:
@@ -135,73 +163,87 @@ class Intake:
     # -- many ------------------------------------------------------------------------------------------------------
 
     def _read_rows(self, layout: Layout, plan: Plan, blocks: Rows, now_ns: int) -> Facts:
+        refused = np.empty(blocks.shape[0], dtype=np.uint8)
+        refused[:], largest = self._others(layout, plan, blocks, now_ns)
+        index, ids, has_id = self._read_ids(layout, plan, blocks)
+        key, good = self._keys(layout, plan, blocks)
+        if good is not None or has_id is not True:
+            # Which fault counts, when there are several, is for the whole check to say.
+            doubtful = np.zeros(refused.size, dtype=np.bool_)
+            if good is not None:
+                doubtful |= ~good
+            if ids is not None or plan.ident is not None:
+                doubtful |= ~np.asarray(has_id)
+            for at in np.flatnonzero(doubtful).tolist():
+                refused[at] = self._whole_check(layout, blocks[at])
+        return Facts(index, key, refused, largest, ids, has_id)
+
+    def _read_ids(self, layout: Layout, plan: Plan, blocks: Rows) -> tuple[Int64Column, Rows | None, Mask | bool]:
+        """Return indexes, apns-ids, and where these are UUIDs."""
         count = blocks.shape[0]
-        refused = np.empty(count, dtype=np.uint8)
-        refused[:] = self._others(layout, plan, blocks, now_ns)
-        ids: Rows | None = None
-        index = np.full(count, FOREIGN, dtype=np.int64)
         if plan.ident is None:
-            given = layout.constants.get(b"apns-id", b"")
-            if len(given) == ID_WIDTH:
-                ids = np.broadcast_to(np.frombuffer(given, dtype=np.uint8), (count, ID_WIDTH))
-                index[:] = self._indexes(ids[:1])[0]
-        else:
-            texts, lengths = _texts(plan.ident, blocks)
-            if texts.shape[1] >= ID_WIDTH and (lengths is None or (lengths == ID_WIDTH).all()):
-                ids = texts[:, :ID_WIDTH]
-                index = self._indexes(ids)
-                strangers = index == FOREIGN
-                if strangers.any():
-                    self._one_by_one(layout, blocks, strangers, refused)
-            else:
-                self._one_by_one(layout, blocks, np.ones(count, dtype=np.bool_), refused)
-        key = self._keys(layout, plan, blocks, refused)
-        push_type = layout.constants.get(b"apns-push-type", b"")
-        return Facts(index, key, refused, self._limit_of(push_type), ids)
+            given = np.frombuffer(layout.constants.get(b"apns-id", b""), dtype=np.uint8)
+            if given.size != ID_WIDTH or not _are_uuids(given.reshape(1, -1)).all():
+                return np.full(count, FOREIGN, dtype=np.int64), None, False
+            index = np.full(count, self._indexes(given.reshape(1, -1))[0])
+            return index, np.broadcast_to(given, (count, ID_WIDTH)), True
+        texts, lengths = _texts(plan.ident, blocks)
+        if texts.shape[1] < ID_WIDTH or (lengths is None and texts.shape[1] > ID_WIDTH):
+            return np.full(count, FOREIGN, dtype=np.int64), None, False
+        ids = texts[:, :ID_WIDTH]
+        index = self._indexes(ids)
+        strangers = index == FOREIGN
+        if lengths is not None:
+            strangers |= lengths != ID_WIDTH
+            index = np.where(strangers, FOREIGN, index)
+        if not strangers.any():
+            return index, ids, True
+        has_id = np.ones(count, dtype=np.bool_)
+        has_id[strangers] = _are_uuids(ids[strangers])
+        if lengths is not None:
+            has_id &= lengths == ID_WIDTH
+        return index, ids, True if has_id.all() else has_id
 
-    def _keys(self, layout: Layout, plan: Plan, blocks: Rows, refused: UInt8Column) -> UInt64Column:
+    def _keys(self, layout: Layout, plan: Plan, blocks: Rows) -> tuple[UInt64Column, Mask | None]:
+        """Return keys of device tokens, and which rows have a path with a token; None where all do."""
         count = blocks.shape[0]
-        if plan.path is None:
+        if plan.path is None:  # then the verdict on all other fields is on this too
             digits = layout.constants.get(b":path", b"").removeprefix(PATH)
-            return np.full(count, token_key(digits), dtype=np.uint64)
+            return np.full(count, token_key(digits), dtype=np.uint64), None
         texts, lengths = _texts(plan.path, blocks)
-        if lengths is not None and not (lengths == lengths[0]).all():
-            return self._keys_by_width(layout, blocks, texts, lengths, refused)
-        width = texts.shape[1] if lengths is None else int(lengths[0])
-        return self._keys_of_width(layout, blocks, texts[:, : max(width, 0)], refused)
-
-    def _keys_by_width(
-        self, layout: Layout, blocks: Rows, texts: Rows, lengths: Int64Column, refused: UInt8Column
-    ) -> UInt64Column:
-        keys = np.zeros(blocks.shape[0], dtype=np.uint64)
+        if lengths is None:
+            return _keys_of_width(texts)
+        keys, good = np.zeros(count, dtype=np.uint64), np.ones(count, dtype=np.bool_)
         for width in np.unique(lengths).tolist():
             mine = lengths == width
-            part = refused[mine]
-            keys[mine] = self._keys_of_width(layout, blocks[mine], texts[mine, : max(width, 0)], part)
-            refused[mine] = part
-        return keys
+            keys[mine], fit = _keys_of_width(texts[mine, :width])
+            if fit is not None:
+                good[mine] = fit
+        return keys, None if good.all() else good
 
-    def _keys_of_width(self, layout: Layout, blocks: Rows, paths: Rows, refused: UInt8Column) -> UInt64Column:
-        """Return keys of paths of one width; those that are no device's are looked at one by one."""
-        digits = paths[:, len(PATH) :]
-        good = 64 <= digits.shape[1] <= 200 and digits.shape[1] % 2 == 0
-        if good and (paths[:, : len(PATH)] == _PATH).all() and _all_hex(digits):
-            return token_keys(digits)
-        self._one_by_one(layout, blocks, np.ones(blocks.shape[0], dtype=np.bool_), refused)
-        return np.array([token_key(row.tobytes()) for row in digits], dtype=np.uint64)
+    def _others(
+        self, layout: Layout, plan: Plan, blocks: Rows, now_ns: int
+    ) -> tuple[int | UInt8Column, int | UInt32Column]:
+        """Return the verdict on everything but device token and id, and the largest payload: for all, or columns."""
+        spans = [blocks[:, one.start : one.stop] for one in plan.others]
+        if all((span == span[0]).all() for span in spans):
+            verdict = self._verdict(layout, plan, tuple([span[0].tobytes() for span in spans]), now_ns)
+            return verdict.refused, verdict.largest
+        together = np.ascontiguousarray(np.concatenate(spans, axis=1))
+        as_text = together.view(f"S{together.shape[1]}").reshape(-1)
+        _, first, inverse = np.unique(as_text, return_index=True, return_inverse=True)
+        verdicts = [
+            self._verdict(layout, plan, tuple([span[at].tobytes() for span in spans]), now_ns) for at in first.tolist()
+        ]
+        refused = np.array([verdict.refused for verdict in verdicts], dtype=np.uint8)
+        largest = np.array([verdict.largest for verdict in verdicts], dtype=np.uint32)
+        return refused[inverse], largest[inverse]
 
-    def _others(self, layout: Layout, plan: Plan, blocks: Rows, now_ns: int) -> int | UInt8Column:
-        """Return the verdict on everything but device token and id: one for all, or a column."""
-        for one in plan.others:
-            span = blocks[:, one.start : one.stop]
-            if (span != span[0]).any():
-                verdicts = np.zeros(blocks.shape[0], dtype=np.uint8)
-                self._one_by_one(layout, blocks, np.ones(blocks.shape[0], dtype=np.bool_), verdicts)
-                return verdicts
-        values = tuple([blocks[0, one.start : one.stop].tobytes() for one in plan.others])
+    def _verdict(self, layout: Layout, plan: Plan, values: tuple[bytes, ...], now_ns: int) -> Verdict:
+        """Return the verdict for values of ``plan.others``, worked out at most once a second."""
         known = plan.verdicts.get(values)
-        if known is not None and now_ns - known[1] < _CHECK_EVERY_NS:
-            return known[0]
+        if known is not None and now_ns - known.checked_ns < _CHECK_EVERY_NS:
+            return known
         mapping = dict(layout.constants)
         for one, value in zip(plan.others, values, strict=True):
             mapping[one.name] = huffman_decode(value) if one.huffman else value
@@ -212,28 +254,55 @@ class Intake:
         number = self.number_of(self._check(mapping, self._shown))
         if len(plan.verdicts) >= _MOST_VALUES:
             plan.verdicts.clear()
-        plan.verdicts[values] = (number, now_ns)
-        return number
+        verdict = Verdict(number, self._limit_of(mapping.get(b"apns-push-type", b"")), now_ns)
+        plan.verdicts[values] = verdict
+        return verdict
 
-    def _one_by_one(self, layout: Layout, blocks: Rows, which: np.ndarray, refused: UInt8Column) -> None:
-        for at in np.flatnonzero(which & (refused == 0)).tolist():
-            fields = layout.row_fields(blocks[at])
-            mapping = {
-                one.name: huffman_decode(one.value) if one.huffman and one.start >= 0 else one.value for one in fields
-            }
-            refused[at] = self.number_of(self._check(mapping, self._shown))
+    def _whole_check(self, layout: Layout, block: UInt8Column) -> int:
+        mapping = {
+            one.name: huffman_decode(one.value) if one.huffman and one.start >= 0 else one.value
+            for one in layout.row_fields(block)
+        }
+        return self.number_of(self._check(mapping, self._shown))
 
 
 def _plan_of(layout: Layout) -> Plan:
-    columns = dict(layout.columns)
-    path, ident = columns.pop(b":path", None), columns.pop(b"apns-id", None)
-    return Plan(path, ident, tuple(columns.values()))
+    columns = layout.columns
+    others = [one for name, one in columns.items() if name in _CHECKED and not _surely_short(one)]
+    return Plan(columns.get(b":path"), columns.get(b"apns-id"), tuple(others))
+
+
+def _surely_short(one: Field) -> bool:
+    """Say whether any collapse id that stands here is short enough; in Huffman code five bits are one byte at least."""
+    width = one.stop - one.start
+    return one.name == b"apns-collapse-id" and (width * 8 // 5 if one.huffman else width) <= _SHORT
 
 
 def _texts(one: Field, blocks: Rows) -> tuple[Rows, Int64Column | None]:
-    """Return a field's values, shape (k, width), and their lengths, None when all are as wide as that."""
+    """Return a field's values, shape (k, width), and their lengths, None when all are as wide as that.
+
+    Raises HpackError where one is no Huffman code.
+    """
     span = blocks[:, one.start : one.stop]
-    return huffman_decode_rows(span) if one.huffman else (span, None)
+    if not one.huffman:
+        return span, None
+    texts, lengths = huffman_decode_rows(span)
+    if (lengths < 0).any():
+        raise HpackError("a value that is no Huffman code")
+    return texts, lengths
+
+
+def _keys_of_width(paths: Rows) -> tuple[UInt64Column, Mask | None]:
+    """Return keys of the device tokens in paths of one width, and which paths have one; None where all do."""
+    digits = paths[:, len(PATH) :]
+    keys = token_keys(digits)
+    if not 64 <= digits.shape[1] <= 200 or digits.shape[1] % 2:
+        return keys, np.zeros(paths.shape[0], dtype=np.bool_)
+    good: Mask = (paths[:, : len(PATH)] == _PATH).all(axis=1)
+    if good.all() and _all_hex(digits):
+        return keys, None
+    good &= _IS_HEX[digits].all(axis=1)
+    return keys, good
 
 
 def _all_hex(digits: Rows) -> bool:
@@ -242,3 +311,10 @@ def _all_hex(digits: Rows) -> bool:
     except binascii.Error:
         return False
     return True
+
+
+def _are_uuids(rows: Rows) -> Mask:
+    """Say which rows (k, 36) are UUIDs in their usual form."""
+    fit: Mask = (rows[:, _DASHES] == ord("-")).all(axis=1)
+    fit &= _IS_HEX[rows[:, _DIGITS]].all(axis=1)
+    return fit

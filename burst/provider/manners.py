@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections import deque
+from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
@@ -14,12 +14,14 @@ from burst.model.ports import Clock
 from burst.model.units import NS_PER_S
 from burst.provider.behaviour import Behaviour
 from burst.provider.front import Visit
+from burst.provider.link import ServedLink
 from burst.provider.refusal import refusal
 from burst.wire.frames import ErrorCode, Setting
 from burst.wire.h2_server import ServerConnection
-from burst.wire.transport import H2Link
 
 GOAWAY_WITHIN_S = 5.0  # what is open when a connection is told to go has this long to be answered
+_LOOK_AGAIN_S = 0.01
+_CHANCE_STREAM = 11
 
 
 class Behaved:
@@ -27,10 +29,9 @@ class Behaved:
 
     def __init__(self, behaviour: Behaviour, clock: Clock, seed: int) -> None:
         self.behaviour = behaviour
-        self._clock = clock
-        self._rng = np.random.Generator(np.random.SFC64([seed, 11]))
         self.streams = behaviour.max_concurrent_streams
-        self._dribbles: dict[int, deque[bytes]] = {}
+        self._clock = clock
+        self._rng = np.random.Generator(np.random.SFC64([seed, _CHANCE_STREAM]))
 
     def connection(self, columns: dict[str, type]) -> ServerConnection:
         """Make the server's end of a new connection."""
@@ -46,15 +47,42 @@ class Behaved:
             columns=columns,
         )
 
+    def behave(self, behaviour: Behaviour, links: Iterable[ServedLink]) -> None:
+        """Go on under another behaviour. Windows and table sizes are those of connections to come."""
+        before, self.behaviour = self.behaviour, behaviour
+        links = list(links)
+        if behaviour.max_concurrent_streams != before.max_concurrent_streams:
+            self.limit_streams(links, behaviour.max_concurrent_streams)
+        goaway = behaviour.goaway
+        for link in links:
+            link.dribble(behaviour.slow_bytes)
+            if goaway is not None and goaway != before.goaway:
+                self._number_days(link, link.note)
+            if before.streams_until_accept is not None and behaviour.streams_until_accept is None:
+                self._limit(link, self.streams)
+
     # -- the front tells -------------------------------------------------------------------------------------------
 
-    def opened(self, link: H2Link) -> None:
+    def opened(self, link: ServedLink, visit: Visit) -> None:
         """Let a connection's days be numbered, if they are."""
+        behaviour = self.behaviour
+        link.dribble(behaviour.slow_bytes)
+        self._number_days(link, visit)
+        if visit.certificate and behaviour.auth != "token" and behaviour.streams_until_accept is not None:
+            self._limit(link, self.streams)  # Apple waits for a push with a provider token; a certificate has no need
+
+    def _number_days(self, link: ServedLink, visit: Visit) -> None:
         goaway = self.behaviour.goaway
         if goaway is not None and goaway.every_ns:
-            asyncio.get_running_loop().call_later(goaway.every_ns / NS_PER_S, self.send_away, link)
+            wait_ns = visit.opened_ns + goaway.every_ns - self._clock.now_ns()
+            asyncio.get_running_loop().call_later(max(0, wait_ns) / NS_PER_S, self._day_comes, link, goaway.every_ns)
 
-    def after_requests(self, link: H2Link, visit: Visit, count: int) -> None:
+    def _day_comes(self, link: ServedLink, every_ns: int) -> None:
+        goaway = self.behaviour.goaway
+        if goaway is not None and goaway.every_ns == every_ns:  # else it was said under another behaviour
+            self.send_away(link)
+
+    def after_requests(self, link: ServedLink, visit: Visit, count: int) -> None:
         """End a connection that has had its requests."""
         behaviour, before, now = self.behaviour, visit.requests - count, visit.requests
         goaway = behaviour.goaway
@@ -65,72 +93,60 @@ class Behaved:
         if behaviour.reset_after_requests and before < behaviour.reset_after_requests <= now:
             asyncio.get_running_loop().call_soon(reset_connection, link)
 
-    def after_accept(self, link: H2Link, visit: Visit) -> None:  # noqa: ARG002 (a port's method)
+    def after_accept(self, link: ServedLink) -> None:
         """Lift the limit of a connection that has shown itself good."""
         if self.behaviour.streams_until_accept is not None:
             self._limit(link, self.streams)
 
-    def write(self, link: H2Link, data: memoryview | bytes) -> None:
-        """Write, or let it dribble."""
-        slow = self.behaviour.slow_bytes
-        if slow is None:
-            link.write(data)
+    def turn_away(self, link: ServedLink, last: int, body: bytes) -> None:
+        """GOAWAY for streams above ``last``; the others are answered, then the connection closes."""
+        connection = cast("ServerConnection", link.connection)
+        if link.gone:
             return
-        waiting = self._dribbles.setdefault(id(link), deque())
-        begun = bool(waiting)
-        raw = bytes(data)
-        waiting.extend(raw[at : at + slow.bytes] for at in range(0, len(raw), slow.bytes))
-        if not begun:
-            self._dribble(link)
-
-    def _dribble(self, link: H2Link) -> None:
-        waiting = self._dribbles.get(id(link))
-        slow = self.behaviour.slow_bytes
-        if not waiting or link.gone:
-            self._dribbles.pop(id(link), None)
-            return
-        if slow is None:
-            link.write(b"".join(waiting))
-            self._dribbles.pop(id(link), None)
-            return
-        link.write(waiting.popleft())
-        asyncio.get_running_loop().call_later(slow.every_ns / NS_PER_S, self._dribble, link)
+        told = connection.accepted_until
+        if told is None or last < told:  # a second GOAWAY may take back more (RFC 9113, 6.8)
+            connection.go_away(0, body, last=last)
+            link.flush()
+        if told is None:
+            self._close_when_empty(link, self._clock.now_ns() + int(GOAWAY_WITHIN_S * NS_PER_S))
 
     # -- on demand -------------------------------------------------------------------------------------------------
 
-    def send_away(self, link: H2Link, reason: str = "", code: str = "NO_ERROR") -> None:
-        """GOAWAY: streams that are open are answered, then the connection closes."""
+    def send_away(self, link: ServedLink, reason: str = "", code: str = "") -> None:
+        """GOAWAY, by default as the behaviour says: open streams are answered, then the connection closes."""
         connection = cast("ServerConnection", link.connection)
         goaway = self.behaviour.goaway
         if link.gone or connection.accepted_until is not None:
             return
         reason = reason or (goaway.reason if goaway else "")
-        name = goaway.code if goaway and code == "NO_ERROR" else code
-        connection.go_away(ErrorCode[name], refusal(reason).body if reason else b"")
+        code = code or (goaway.code if goaway else "NO_ERROR")
+        connection.go_away(ErrorCode[code], refusal(reason).body if reason else b"")
         link.flush()
         self._close_when_empty(link, self._clock.now_ns() + int(GOAWAY_WITHIN_S * NS_PER_S))
 
-    def _close_when_empty(self, link: H2Link, until_ns: int) -> None:
+    def _close_when_empty(self, link: ServedLink, until_ns: int) -> None:
         if link.gone:
             return
         if not link.connection.streams.open or self._clock.now_ns() > until_ns:
             link.close()
         else:
-            asyncio.get_running_loop().call_later(0.01, self._close_when_empty, link, until_ns)
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._close_when_empty, link, until_ns)
 
-    def limit_streams(self, links: list[H2Link], streams: int) -> None:
+    def limit_streams(self, links: Iterable[ServedLink], streams: int) -> None:
         """Announce another MAX_CONCURRENT_STREAMS, to connections there are and to come."""
         self.streams = streams
         for link in links:
-            self._limit(link, streams)
+            if self.behaviour.streams_until_accept is None or link.note.accepted:
+                self._limit(link, streams)
 
     @staticmethod
-    def _limit(link: H2Link, streams: int) -> None:
-        link.connection.change_settings({Setting.MAX_CONCURRENT_STREAMS: streams})
-        link.flush()
+    def _limit(link: ServedLink, streams: int) -> None:
+        if not link.gone:
+            link.connection.change_settings({Setting.MAX_CONCURRENT_STREAMS: streams})
+            link.flush()
 
 
-def reset_connection(link: H2Link) -> None:
+def reset_connection(link: ServedLink) -> None:
     """Reset a connection: the peer sees ECONNRESET, and what was under way is lost."""
     if link.gone:
         return

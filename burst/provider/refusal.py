@@ -45,14 +45,20 @@ REASONS: dict[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that is not 200. ``body`` is JSON, as Apple's: the reason, and for 410 when the token died."""
+    """An answer that is not 200. ``body`` is JSON, as Apple's: the reason, and for 410 when the token died.
+
+    ``retry_after_s`` is the answer's retry-after header; None for none, as Apple.
+    """
 
     status: int
     reason: str
     body: bytes
+    retry_after_s: int | None = None
 
 
-def refusal(reason: str, *, status: int | None = None, timestamp_ms: int | None = None) -> Refusal:
+def refusal(
+    reason: str, *, status: int | None = None, timestamp_ms: int | None = None, retry_after_s: int | None = None
+) -> Refusal:
     """Make a refusal; the status is Apple's for the reason (400 for one it does not know) unless given.
 
     ``timestamp_ms`` (since the epoch) is when the token was found to be no longer valid; Apple sends it with 410.
@@ -61,4 +67,4 @@ def refusal(reason: str, *, status: int | None = None, timestamp_ms: int | None 
     if timestamp_ms is not None:
         words["timestamp"] = timestamp_ms
     body = json.dumps(words, separators=(",", ":")).encode()
-    return Refusal(REASONS.get(reason, 400) if status is None else status, reason, body)
+    return Refusal(REASONS.get(reason, 400) if status is None else status, reason, body, retry_after_s)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import socket
 import ssl
 import sys
 import time
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,25 @@ import msgspec
 import uvloop
 
 from burst.model.errors import BurstError
+from burst.model.ports import NEVER_NS
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.provider.apple import check_head, duplicated
 from burst.provider.behaviour import Behaviour
+from burst.provider.busy import BusyTime
 from burst.provider.fate import Fates
 from burst.provider.front import STREAM_COLUMNS, Front
 from burst.provider.intake import Intake
+from burst.provider.link import ServedLink
 from burst.provider.manners import Behaved, reset_connection
 from burst.provider.provider_token import TokenCheck, read_keys
 from burst.runs.witness import Counter, WitnessPart
+from burst.wire.frames import ErrorCode
 from burst.wire.tls import server_context
-from burst.wire.transport import H2Link
 
 BACKLOG = 4096
-_TICK_NS = NS_PER_MS
+HANDSHAKE_WITHIN_S = 20.0  # whoever begins TLS and says no more is let go
+LONGEST_ORDER = 256 * 2**20  # bytes; a behaviour may name a million dead tokens
+_SOONEST_NS, _LATEST_NS = NS_PER_MS // 4, 20 * NS_PER_MS  # between two looks at what waits
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,12 +76,17 @@ class Serving:
         self.brief = brief
         self._clock = _MonotonicClock()
         behaviour = Behaviour.model_validate(brief.behaviour)
+        self._tokens = TokenCheck(read_keys(behaviour.keys, Path(brief.folder)), behaviour.team)
         self.witness = WitnessPart.create(Path(brief.witness), brief.run, brief.audience) if brief.witness else None
         self.manners = Behaved(behaviour, self._clock, brief.seed + brief.process)
         self.front = Front(self._fates(behaviour), self._intake(behaviour), self.witness, self._clock, self.manners)
+        if brief.run:
+            self.front.go_ns = NEVER_NS  # a run's outages count from its GO
+        self.busy = BusyTime(None if self.witness is None else self.witness.counters)
         self._servers: list[Any] = []
-        self._first_ns = self._last_cpu_ns = self._last_ns = self._first_cpu_ns = 0
+        self._served = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due_ns = 0
         self._limits: list[asyncio.TimerHandle] = []
 
     def _fates(self, behaviour: Behaviour) -> Fates:
@@ -89,7 +100,7 @@ class Serving:
         )
 
     def _intake(self, behaviour: Behaviour) -> Intake:
-        tokens = TokenCheck(read_keys(behaviour.keys, Path(self.brief.folder)), behaviour.team)
+        tokens = self._tokens
 
         def token_reason(authorization: bytes) -> str | None:
             now_s = time.time()
@@ -109,84 +120,91 @@ class Serving:
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Listen, obey, stop at the end of standard input."""
-        orders = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    async def run(self, read_already: bytes) -> None:
+        """Listen, obey, stop at the end of standard input, of which something may have been read already."""
+        loop = asyncio.get_running_loop()
+        orders = asyncio.StreamReader(limit=LONGEST_ORDER)
+        orders.feed_data(read_already)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
         tls = None
         if self.brief.certificate:
             tls = server_context(self.brief.certificate, self.brief.key, self.brief.client_ca)
         for address in self.brief.listen:
             self._servers.append(await self._listen(address, tls))
-        _say({"ready": True})
+        self._plan_limits(self.front.fates.behaviour)
         self._tick()
-        while line := await orders.readline():
-            self._obey(msgspec.json.decode(line))
+        _say({"ready": True, "pid": os.getpid()})
+        try:
+            while line := await orders.readline():
+                _say(self._obey(line))
+        except BrokenPipeError:
+            pass  # nobody reads our answers: the supervisor is dead
         for server in self._servers:
             server.close()
         for link in list(self.front.links.values()):
             link.abort()
-        self._count_time()
+        remove_unix_sockets(self.brief.listen)
 
     async def _listen(self, address: str, tls: ssl.SSLContext | None) -> Any:
         loop = asyncio.get_running_loop()
+        more: dict[str, Any] = {"ssl": tls, "backlog": BACKLOG}
+        if tls is not None:
+            more["ssl_handshake_timeout"] = HANDSHAKE_WITHIN_S
         if address.startswith("unix:"):
-            path = address.removeprefix("unix:")
-            return await aiofastnet.create_unix_server(loop, self._make_link, path, ssl=tls, backlog=BACKLOG)
+            return await aiofastnet.create_unix_server(loop, self._make_link, address.removeprefix("unix:"), **more)
         host, _, port = address.rpartition(":")
         return await aiofastnet.create_server(
-            loop,
-            self._make_link,
-            host.strip("[]"),
-            int(port),
-            ssl=tls,
-            backlog=BACKLOG,
-            reuse_port=self.brief.processes > 1,
+            loop, self._make_link, host.strip("[]"), int(port), reuse_port=self.brief.processes > 1, **more
         )
 
-    def _make_link(self) -> H2Link:
+    def _make_link(self) -> ServedLink:
         return _Link(self.manners.connection(STREAM_COLUMNS), self)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        """Release what waits, account for time. A timer a millisecond while answers wait, else ten a second."""
+        """Release what waits, and look again when the next is due."""
         now_ns = self._clock.now_ns()
         self.front.release(now_ns)
-        self._count_time()
-        wait_ns = min(max(self.front.next_ns() - now_ns, NS_PER_MS // 4), 20 * NS_PER_MS)
+        wait_ns = min(max(self.front.next_ns() - now_ns, _SOONEST_NS), _LATEST_NS)
+        self._due_ns = now_ns + wait_ns
         self._timer = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self._tick)
 
     def noticed(self) -> None:
-        """Requests came: the time they take is busy time, from the first of them to the last."""
-        now_ns = self._clock.now_ns()
-        if not self._first_ns:
-            self._first_ns, self._first_cpu_ns = now_ns, time.process_time_ns()
-        if now_ns - self._last_ns > _TICK_NS:
-            self._last_ns, self._last_cpu_ns = now_ns, time.process_time_ns()
-            if self._timer is not None and self.front.next_ns() < now_ns + 2 * NS_PER_MS:
-                self._timer.cancel()
-                self._tick()
-
-    def _count_time(self) -> None:
-        if self.witness is not None and self._last_ns > self._first_ns:
-            counters = self.witness.counters
-            counters[Counter.BUSY_NS] = self._last_cpu_ns - self._first_cpu_ns
-            counters[Counter.WALL_NS] = self._last_ns - self._first_ns
+        """Bytes came: if they were requests, the time they took was busy time, and an answer may be due soon."""
+        front = self.front
+        if front.sums.requests == self._served:
+            return
+        self._served = front.sums.requests
+        self.busy.served(self._clock.now_ns())
+        if self._timer is not None and front.next_ns() < self._due_ns - _SOONEST_NS:
+            self._timer.cancel()
+            self._tick()
 
     # -- orders ----------------------------------------------------------------------------------------------------
 
-    def _obey(self, order: dict[str, Any]) -> None:
+    def _obey(self, line: bytes) -> dict[str, Any]:
+        """Carry out an order; return the answer, which says what is wrong with an order that cannot be."""
+        order: dict[str, Any] = {}
+        try:
+            order = msgspec.json.decode(line, type=dict[str, Any])
+            more = self._carry_out(order["order"], order)
+        except (BurstError, ValueError, KeyError, TypeError) as error:
+            more = {"error": str(error) if isinstance(error, (BurstError, ValueError)) else repr(error)}
+        return {"id": order.get("id", 0), **more}
+
+    def _carry_out(self, name: str, order: dict[str, Any]) -> dict[str, Any]:
         links = list(self.front.links.values())
-        name = order["order"]
-        answer: dict[str, Any] = {"id": order.get("id", 0)}
         if name == "go":
             self.go(int(order["go_ns"]))
         elif name == "behaviour":
             self._behave(order["behaviour"])
         elif name == "goaway":
+            code = str(order.get("code", ""))
+            if code and code not in ErrorCode.__members__:
+                raise ValueError(f"{code} is no error code of HTTP/2")
             for link in links:
-                self.manners.send_away(link, order.get("reason", ""), order.get("code", "NO_ERROR"))
+                self.manners.send_away(link, str(order.get("reason", "")), code)
         elif name == "close":
             for link in links:
                 link.close()
@@ -196,37 +214,41 @@ class Serving:
         elif name == "streams":
             self.manners.limit_streams(links, int(order["streams"]))
         elif name == "state":
-            answer |= self.state()
+            return self.state()
         else:
-            answer["error"] = f"no such order: {name}"
-        _say(answer)
+            raise ValueError(f"no such order: {name}")
+        return {"connections": len(links)}
 
     def go(self, go_ns: int) -> None:
         """Learn the instant of GO: outages and changes of limits count from it, and busy time begins anew."""
         self.front.go_ns = go_ns
-        self._first_ns = self._last_ns = 0
+        self.busy.begin_at(go_ns)
         self._plan_limits(self.front.fates.behaviour)
 
     def _plan_limits(self, behaviour: Behaviour) -> None:
         for handle in self._limits:
             handle.cancel()
+        self._limits.clear()
+        if self.front.go_ns == NEVER_NS:
+            return
         loop, now_ns = asyncio.get_running_loop(), self._clock.now_ns()
-        self._limits = [
-            loop.call_later(max(0, self.front.go_ns + change.at_ns - now_ns) / NS_PER_S, self._limit, change.streams)
-            for change in behaviour.stream_limits
-        ]
+        for change in behaviour.stream_limits:
+            wait_ns = self.front.go_ns + change.at_ns - now_ns
+            # What was due before a change of behaviour was due under the one before.
+            self._limits.append(loop.call_later(max(0, wait_ns) / NS_PER_S, self._limit, change.streams))
 
     def _limit(self, streams: int) -> None:
         self.manners.limit_streams(list(self.front.links.values()), streams)
 
     def _behave(self, mapping: dict[str, Any]) -> None:
-        behaviour = Behaviour.model_validate(mapping)
-        before = self.manners.behaviour
-        self.manners.behaviour = behaviour
+        behaviour, before = Behaviour.model_validate(mapping), self.manners.behaviour
+        keys = read_keys(behaviour.keys, Path(self.brief.folder))
+        if (behaviour.keys, behaviour.team) != (before.keys, before.team):
+            self._tokens = TokenCheck(keys, behaviour.team)
         self.front.behave(self._fates(behaviour), self._intake(behaviour))
-        if behaviour.max_concurrent_streams != before.max_concurrent_streams:
-            self._limit(behaviour.max_concurrent_streams)
-        self._plan_limits(behaviour)
+        self.manners.behave(behaviour, self.front.links.values())
+        if behaviour.stream_limits != before.stream_limits:
+            self._plan_limits(behaviour)
 
     def state(self) -> dict[str, Any]:
         """Return what is to be known from outside."""
@@ -234,17 +256,19 @@ class Serving:
         if self.witness is not None:
             counters = {counter.name.lower(): int(self.witness.counters[counter]) for counter in Counter}
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        return {
+        return asdict(self.front.sums) | {
             "pid": os.getpid(),
-            "requests": self.front.requests,
             "connections": len(self.front.links),
             "streams": sum(link.connection.streams.open for link in self.front.links.values()),
             "witness": counters,
+            "busy_ns": self.busy.busy_ns,
+            "wall_ns": self.busy.wall_ns,
             "cpu_s": usage.ru_utime + usage.ru_stime,
+            "peak_kib": usage.ru_maxrss,
         }
 
 
-class _Link(H2Link):
+class _Link(ServedLink):
     """A connection that its process notices."""
 
     def __init__(self, connection: Any, serving: Serving) -> None:
@@ -267,14 +291,41 @@ def _say(answer: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
+def remove_unix_sockets(addresses: Iterable[str]) -> None:
+    """Remove what is left in the file system of ``unix:/path`` addresses."""
+    for address in addresses:
+        if address.startswith("unix:"):
+            Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+
+
+def _read_brief() -> tuple[Brief, bytes]:
+    """Read the brief; return it, and what of the orders came with it."""
+    read = b""
+    while b"\n" not in read:
+        more = os.read(0, 1 << 20)
+        if not more:
+            raise BurstError("nobody says what to serve", hint="burst provider starts this process")
+        read += more
+    line, _, rest = read.partition(b"\n")
+    return msgspec.json.decode(line, type=Brief), rest
+
+
+def _open_many_files() -> None:
+    """Allow as many connections as the system does: the soft limit is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> int:
     """Serve until standard input ends; return the exit status."""
     # Ctrl-C is the supervisor's to handle; it ends this process by closing its pipe.
-    brief = msgspec.json.decode(sys.stdin.buffer.readline(), type=Brief)
     try:
+        brief, rest = _read_brief()
+        _open_many_files()
         serving = Serving(brief)
-        uvloop.run(serving.run())
-    except (BurstError, OSError) as error:
+        uvloop.run(serving.run(rest))
+    except (BurstError, OSError, ValueError) as error:
         _say({"error": str(error)})
         return 1
     return 0

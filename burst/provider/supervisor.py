@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import stat
 import sys
 import time
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ import msgspec
 from burst.model.errors import BurstError
 from burst.provider.authority import Authority
 from burst.provider.behaviour import Behaviour
-from burst.provider.serving import Brief
+from burst.provider.provider_token import read_keys
+from burst.provider.serving import LONGEST_ORDER, Brief, remove_unix_sockets
 
 READY_WITHIN_S = 20.0
 STOP_WITHIN_S = 5.0
@@ -77,11 +79,14 @@ class Supervisor:
     async def start(self) -> None:
         """Mint what is needed, start every process, wait until all listen. Raises BurstError."""
         house = self.house
-        self.authority = await asyncio.to_thread(Authority.create, house.folder, names=house.names)
+        self.authority = await asyncio.to_thread(Authority.obtain, house.folder, names=house.names)
         try:
-            self.addresses = [self._reserve(address) for address in house.listen]
+            for address in house.listen:
+                self.addresses.append(self._reserve(address))
             for number in range(house.processes):
                 await self._start_one(number)
+            for number in range(house.processes):
+                await self._ready(number)
         except OSError as error:
             await self.stop()
             raise BurstError(
@@ -101,22 +106,19 @@ class Supervisor:
                     f"{address} cannot be shared by {self.house.processes} processes",
                     hint="a unix socket belongs to one process: use one process, or a port",
                 )
+            _free_unix_path(Path(address.removeprefix("unix:")))
             return address
         host, _, port = address.rpartition(":")
-        host = host.strip("[]") or "127.0.0.1"
-        if not port.isdigit():
+        if not port.isdigit() or int(port) > 65_535:
             raise BurstError(f"{address!r} is no address", hint="write it as 127.0.0.1:8443 or unix:/path")
-        family, *_, where = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        held = socket.socket(family, socket.SOCK_STREAM)
-        self._held.append(held)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        family, *_, where = socket.getaddrinfo(host.strip("[]") or "127.0.0.1", int(port), type=socket.SOCK_STREAM)[0]
+        bound = _bound(family, where, shared=False)  # fails where anybody is, be it somebody who shares
+        where = bound.getsockname()
+        bound.close()
         if self.house.processes > 1:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind(where)
-        bound = held.getsockname()[1]
-        if self.house.processes == 1:
-            held.close()  # bound again by the one process; with SO_REUSEPORT it stays held, and never listens
-        return f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
+            # Held, and never listened on: the port stays ours while the processes come.
+            self._held.append(_bound(family, where, shared=True))
+        return f"[{where[0]}]:{where[1]}" if family == socket.AF_INET6 else f"{where[0]}:{where[1]}"
 
     async def _start_one(self, number: int) -> None:
         house, authority = self.house, self.authority
@@ -143,13 +145,16 @@ class Supervisor:
             "burst.provider.serving",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=LONGEST_ORDER,
             start_new_session=True,  # Ctrl-C is ours to handle
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         self._children.append(child)
         assert child.stdin is not None
         child.stdin.write(msgspec.json.encode(brief) + b"\n")
-        answer = await self._read(child, READY_WITHIN_S)
+
+    async def _ready(self, number: int) -> None:
+        answer = await self._read(self._children[number], READY_WITHIN_S)
         if "error" in answer:
             raise BurstError(f"the stand-in did not start: {answer['error']}", hint="is its address taken?")
 
@@ -174,24 +179,49 @@ class Supervisor:
             self._next_id += 1
             line = msgspec.json.encode({"order": name, "id": self._next_id, **more}) + b"\n"
             for child in self._children:
-                assert child.stdin is not None
-                child.stdin.write(line)
-            return [await self._answer(child, self._next_id) for child in self._children]
+                _tell(child, line)
+            answers = [await self._answer(child, self._next_id) for child in self._children]
+        for answer in answers:
+            if "error" in answer:
+                raise BurstError(f"the stand-in refused: {answer['error']}")
+        return answers
 
     async def _answer(self, child: asyncio.subprocess.Process, wanted: int) -> dict[str, Any]:
         while (answer := await self._read(child, STOP_WITHIN_S)).get("id") != wanted:
             pass  # of an order whose waiter was cancelled
-        if "error" in answer:
-            raise BurstError(f"the stand-in refused: {answer['error']}")
         return answer
+
+    async def states(self) -> list[dict[str, Any]]:
+        """Return what each process says of itself; of one that is dead, its exit status (negative: the signal)."""
+        async with self._lock:
+            self._next_id += 1
+            line = msgspec.json.encode({"order": "state", "id": self._next_id}) + b"\n"
+            for child in self._children:
+                _tell(child, line)
+            return [await self._state(number, child) for number, child in enumerate(self._children)]
+
+    async def _state(self, number: int, child: asyncio.subprocess.Process) -> dict[str, Any]:
+        about: dict[str, Any] = {"process": number, "pid": child.pid}
+        try:
+            return about | {"alive": True} | await self._answer(child, self._next_id)
+        except BurstError as error:
+            return about | {"alive": child.returncode is None, "exit": child.returncode, "error": str(error)}
 
     async def go(self, go_ns: int) -> None:
         """Tell the instant of GO (CLOCK_MONOTONIC)."""
         await self.order("go", go_ns=go_ns)
 
     async def behave(self, behaviour: Mapping[str, Any]) -> None:
-        """Change what it does, from now on, to another behaviour as a file writes it. Raises ValueError."""
-        Behaviour.model_validate(behaviour)
+        """Change what it does, from now on, to another behaviour as a file writes it.
+
+        Raises
+        ------
+        ValueError
+            the behaviour has mistakes (pydantic's ValidationError is one)
+        BurstError
+            a key cannot be read, or a process is dead
+        """
+        read_keys(Behaviour.model_validate(behaviour).keys, self.house.behaviour_folder)
         await self.order("behaviour", behaviour=dict(behaviour))
         self.behaviour = behaviour
 
@@ -214,9 +244,7 @@ class Supervisor:
                 await child.wait()
         for held in self._held:
             held.close()
-        for address in self.addresses:
-            if address.startswith("unix:"):
-                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+        remove_unix_sockets(self.addresses)
 
     def kill(self) -> None:
         """Kill every process at once."""
@@ -224,6 +252,42 @@ class Supervisor:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
+
+
+def _tell(child: asyncio.subprocess.Process, line: bytes) -> None:
+    """Write to a process; one that is dead says so when its answer is read."""
+    assert child.stdin is not None
+    if child.returncode is None and not child.stdin.is_closing():
+        child.stdin.write(line)
+
+
+def _bound(family: int, where: Any, *, shared: bool) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(where)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _free_unix_path(path: Path) -> None:
+    """Remove a socket that nobody listens on any more; whatever else is there is an error."""
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise BurstError(f"{path} exists and is no socket", hint="choose another path")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+        try:
+            knocking.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise BurstError(f"somebody listens on {path} already", hint="stop that one, or choose another path")
 
 
 def _url(address: str, *, tls: bool) -> str:
