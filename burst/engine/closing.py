@@ -52,6 +52,7 @@ class Closing:
     clock_uncertainty_ns: int = 0
     shard_memory_mb: list[float] = field(default_factory=list)
     interrupted: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def close_books(
@@ -245,7 +246,7 @@ def _routes(books: Books, scenario: Scenario, staged: Staged | None) -> list[Rou
 
 
 def _notes(judge: str, untimed: int, closing: Closing, seen: WitnessResult | None) -> list[str]:
-    notes = []
+    notes = list(closing.notes)
     if seen is not None:
         notes += [f"contradiction: {told}" for told in seen.contradicted]
         notes += [told for told in (limit_note(seen.busy_share),) if told]

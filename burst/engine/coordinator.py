@@ -559,7 +559,12 @@ class Coordinator:
         """End the stand-in, and hold what it saw against the ledger."""
         if self._witnessing is None:
             return None
+        died = self._witnessing.supervisor.dead()
         await self._witnessing.stop()
+        if died:
+            told = f"{len(died)} process(es) of the stand-in died in the run: what is missing may be missing there"
+            self._closing = replace(self._closing, notes=[*self._closing.notes, told])
+            self._journal.write("error", told)
         if self._judge() != "witness":
             return None  # somebody went elsewhere, and the witness cannot speak for them
         assert self._ledger is not None
