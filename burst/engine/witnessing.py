@@ -58,6 +58,7 @@ class Witnessing:
             witness=folder,
             seed=seed,
             behaviour_folder=plan.behaviour_folder,
+            ephemeral=self._keys,
         )
         self.supervisor = Supervisor(house)
 

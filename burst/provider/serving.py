@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import ssl
 import sys
 import time
@@ -61,6 +62,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     client_ca: str = ""
     dead_since_ms: int = 0
     folder: str = "."  # that paths of keys are relative to
+    ephemeral: str = ""  # a private folder that shall not outlive the stand-in, however its supervisor ends
 
 
 class _MonotonicClock:
@@ -144,6 +146,8 @@ class Serving:
         for link in list(self.front.links.values()):
             link.abort()
         remove_unix_sockets(self.brief.listen)
+        if self.brief.ephemeral:
+            shutil.rmtree(self.brief.ephemeral, ignore_errors=True)
 
     async def _listen(self, address: str, tls: ssl.SSLContext | None) -> Any:
         loop = asyncio.get_running_loop()

@@ -44,6 +44,7 @@ class House:
     witness: Path | None = None
     seed: int = 2024
     behaviour_folder: Path = Path()
+    ephemeral: Path | None = None  # a folder, such as that of the keys' own, that ends with the stand-in
     names: tuple[str, ...] = ()  # host names that the certificate shall be good for, beside loopback's
 
 
@@ -58,6 +59,7 @@ class Supervisor:
         self._children: list[asyncio.subprocess.Process] = []
         self._held: list[socket.socket] = []
         self._next_id = 0
+        self._stopping = self._failed = False
         self._lock = asyncio.Lock()
         self.started_ns = 0
 
@@ -138,6 +140,7 @@ class Supervisor:
             client_ca=str(authority.ca) if house.tls and house.client_certificates else "",
             dead_since_ms=int(time.time() * 1000) - 86_400_000,
             folder=str(house.behaviour_folder),
+            ephemeral=str(house.ephemeral) if house.ephemeral is not None and number == 0 else "",
         )
         child = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -225,12 +228,19 @@ class Supervisor:
         await self.order("behaviour", behaviour=dict(behaviour))
         self.behaviour = behaviour
 
-    def dead(self) -> list[int]:
-        """Return the exit statuses of processes that have ended."""
-        return [child.returncode for child in self._children if child.returncode is not None]
+    def dead(self) -> dict[int, int]:
+        """Return the processes that have ended, each with its exit status; negative is the signal that killed it."""
+        return {number: child.returncode for number, child in enumerate(self._children) if child.returncode is not None}
+
+    @property
+    def failed(self) -> bool:
+        """Whether a process ended that nobody told to."""
+        return self._failed
 
     async def stop(self) -> None:
         """End every process: asked first, then killed. Safe to call twice."""
+        if not self._stopping:
+            self._stopping, self._failed = True, bool(self.dead())
         for child in self._children:
             if child.stdin is not None:
                 with contextlib.suppress(OSError):
