@@ -64,7 +64,7 @@ class Authority:
         made: Authority = cls._in(folder)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made._mint([*_LOOPBACK, *names], topic, timedelta(days=days))  # noqa: SLF001 (its own)
+            made._mint([*_LOOPBACK, *names], topic, timedelta(days=days))
         except OSError as error:
             raise BurstError(
                 f"{error.filename}: {error.strerror}", hint="an authority wants a folder of its own to write to"

@@ -248,6 +248,12 @@ class Behaviour(Settings):
         return changed
 
 
+def explain(error: ValidationError) -> list[tuple[str, str, str]]:
+    """Return every mistake of a behaviour as (where, what, hint)."""
+    found = error.errors(include_url=False)
+    return [(".".join(str(step) for step in one["loc"]), *_said(one)) for one in found]
+
+
 def _check_shares(behaviour: Behaviour) -> None:
     """One draw decides among these, so that every share is kept exactly."""
     total = behaviour.silent + behaviour.hang + behaviour.malformed + sum(row.share for row in behaviour.answers)
