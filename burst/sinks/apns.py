@@ -318,7 +318,7 @@ class Apns:
         hi: int,
     ) -> int:
         size = len(rendered.text.raw)
-        if size > connection.peer.initial_window_size:
+        if not connection.fits(size):
             return self._write_one(link, connection, prepared, lo)
         shape = self._known_shape(connection, rendered)
         if shape is None:

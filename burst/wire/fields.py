@@ -12,6 +12,8 @@ _BAD_VALUE = re.compile(rb"[\x00\r\n]|^[ \t]|[ \t]$").search
 _CONNECTION_SPECIFIC = {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
 _OF_A_REQUEST = {b":method", b":scheme", b":path", b":authority"}
 _OF_A_RESPONSE = {b":status"}
+_LENGTH_DIGITS = 15
+_SWITCHING_PROTOCOLS = b"101"  # there is no such thing in HTTP/2 (section 8.6)
 
 
 def fault_of_request(fields: Iterable[Field]) -> str:
@@ -33,7 +35,20 @@ def fault_of_response(fields: Iterable[Field]) -> str:
     if fault:
         return fault
     status = pseudo.get(b":status", b"")
-    return "" if len(status) == 3 and status.isdigit() else ":status is not three digits"
+    if len(status) != 3 or not status.isdigit() or status < b"100":
+        return ":status is not three digits" if b":status" in pseudo else ":status is missing"
+    return "status 101, which HTTP/2 does not have" if status == _SWITCHING_PROTOCOLS else ""
+
+
+def announced_length(fields: Iterable[Field]) -> tuple[int, str]:
+    """Return the body's length as ``content-length`` has it, -1 where it has none, and what is wrong with it."""
+    values = {one.value for one in fields if one.name == b"content-length"}
+    if not values:
+        return -1, ""
+    value = values.pop()
+    if values or not value.isdigit() or len(value) > _LENGTH_DIGITS:
+        return -1, "a content-length that is no length"
+    return int(value), ""
 
 
 def fault_of_trailers(fields: Iterable[Field]) -> str:

@@ -55,6 +55,3 @@ class FrameRows:
         for span, column in zip(self._spans, columns, strict=True):
             self._rows[:count, span] = column
         return memoryview(self._buffer)[: count * self.width]
-
-
-

@@ -80,7 +80,7 @@ class H2Error(Exception):
         self.code = code
 
 
-class StreamFault(Exception):
+class StreamFault(Exception):  # noqa: N818 -- a stream's fault, told apart from the connection's H2Error
     """The peer broke the protocol on one stream: it is reset with ``code``, the others live on."""
 
     def __init__(self, stream_id: int, code: ErrorCode, text: str) -> None:

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from burst.model.batch import Int64Column
-from burst.wire.fields import fault_of_response, fault_of_trailers
+from burst.wire.fields import announced_length, fault_of_response, fault_of_trailers
+from burst.wire.frame_intake import EARNED
 from burst.wire.frames import (
+    END_HEADERS,
+    END_STREAM,
     LAST_STREAM,
     PREFACE,
     ErrorCode,
+    FrameType,
     H2Error,
     Setting,
     StreamFault,
-    frame_head,
+    frame,
 )
 from burst.wire.h2 import H2Connection
 from burst.wire.hpack import Field
@@ -26,7 +30,8 @@ from burst.wire.plain import Group
 from burst.wire.streams import LARGEST, Streams
 
 LARGEST_ANSWER = 65_536  # bytes of one response body; push providers answer in tens
-_HEAD_AWAITED, _BODY_AWAITED = 1, 2
+_HEAD_AWAITED, _BODY_AWAITED, _BODY_COMES = 1, 2, 3
+_EMPTY_STATUSES = {204, 304}  # whose content-length is that of another response (RFC 9110, section 8.6)
 _MOST_HEADS = 4096
 _RECV_WINDOW = 16 * 1024 * 1024
 
@@ -83,16 +88,16 @@ class ClientConnection(H2Connection):
             Setting.ENABLE_PUSH: 0,
             Setting.INITIAL_WINDOW_SIZE: initial_window,
         }
-        streams = Streams(tag=np.int64, head=np.uint16, opened_ns=np.int64, scratch=np.int64)
+        streams = Streams(tag=np.int64, head=np.uint16, announced=np.int64, opened_ns=np.int64, scratch=np.int64)
         super().__init__(streams, settings, connection_window=_RECV_WINDOW)
         self.output.insert(0, PREFACE)
         self._keep = keep
-        self.pinned = keep | {b":status"}
+        self.pinned = keep | {b":status", b"content-length"}
         self._heads: list[Head] = []
         self._head_numbers: dict[Head, int] = {}
-        self._bodies: dict[int, bytearray] = {}
         self.next_id = 1
         self.closing = False
+        self._processed_until = LAST_STREAM  # by the server's GOAWAY: what it says of later streams is of no account
         self.note: dict[Any, Any] = {}  # the owner's
 
     # -- sending ---------------------------------------------------------------------------------------------------
@@ -103,29 +108,33 @@ class ClientConnection(H2Connection):
         return self._heard_settings and self.failed is None
 
     def room(self, body_bytes: int) -> int:
-        """Return how many requests with bodies of this size may be opened now."""
+        """Return how many requests with bodies of this size may be opened now.
+
+        It is 1 where a window or the largest frame will cut the body: such a request is for ``request``, not ``open``.
+        """
         if self.closing or self.failed is not None or not self._heard_settings:
             return 0
-        room = min(self.peer.max_concurrent_streams - self.streams.open, LARGEST)
+        room = min(self.peer.max_concurrent_streams, LARGEST) - self.streams.open
         if body_bytes:
             if self.blocked:
                 return 0
-            room = min(room, self.send_window // body_bytes)
-            if body_bytes > self.peer.initial_window_size:
-                room = min(room, 1)
+            room = min(room, self.send_window // body_bytes if self.fits(body_bytes) else 1)
         return max(0, min(room, (LAST_STREAM - self.next_id) // 2))
 
     def open(self, tags: Int64Column, body_bytes: int, now_ns: int) -> Int64Column:
         """Open streams for the first of ``tags`` that there is room for; return their ids (int64).
 
-        The caller writes their frames, in this order and before any other's: HEADERS, and bodies of ``body_bytes``.
+        The caller writes their frames, in this order and before any other's: HEADERS, and bodies of ``body_bytes``,
+        each a frame. There is no room for bodies that do not fit one (``fits``).
         """
+        if body_bytes and not self.fits(body_bytes):
+            return np.empty(0, dtype=np.int64)
         count = min(tags.size, self.room(body_bytes))
         ids = np.arange(self.next_id, self.next_id + 2 * count, 2)
-        rows = self.streams.free_for(ids)
-        if rows.size < count:  # a stream as old as the ring is large is still open
-            ids, count = ids[: rows.size], rows.size
+        if not count:
+            return ids
         streams = self.streams
+        rows = streams.free_for(ids)
         streams.add(rows, ids, _HEAD_AWAITED)
         streams["tag"][rows] = tags[:count]
         streams["opened_ns"][rows] = now_ns
@@ -136,8 +145,7 @@ class ClientConnection(H2Connection):
     def request(self, block: bytes, body: bytes, tag: int, now_ns: int) -> None:
         """Open one stream and write it to ``output``, its body as the windows let it. There must be room."""
         (stream_id,) = self.open(np.array([tag]), 0, now_ns).tolist()
-        flags = 0x4 if body else 0x5
-        self.output.append(frame_head(len(block), 1, flags, stream_id) + block)
+        self.output.append(frame(FrameType.HEADERS, END_HEADERS | (0 if body else END_STREAM), stream_id, block))
         if body:
             self.send_body(stream_id, body)
 
@@ -155,7 +163,7 @@ class ClientConnection(H2Connection):
         held = self.streams.held()
         tags: Int64Column = self.streams["tag"][held]
         self.streams.drop(held)
-        self._bodies.clear()
+        self._arriving.clear()
         self.closing = True
         return tags
 
@@ -166,7 +174,12 @@ class ClientConnection(H2Connection):
         ids = heads[0][0].ids if len(heads) == 1 else np.concatenate([group.ids for group, _ in heads])
         rows = streams.rows_of(ids)
         fit = (streams.ids[rows] == ids) & (streams.state[rows] == _HEAD_AWAITED)
-        if not fit.all() or not streams.once(rows, streams["scratch"]):
+        if not fit.all() or streams.any_parked(rows) or not streams.once(rows, streams["scratch"]):
+            return False
+        ended = [group for group, _ in heads if group.ended]
+        if self._waiting and any(np.isin(group.ids, list(self._waiting)).any() for group in ended):
+            return False
+        if any(group.ended and layout.announced > 1 for group, layout in heads):
             return False
         for group, layout in heads:
             rows = streams.rows_of(group.ids)
@@ -177,49 +190,72 @@ class ClientConnection(H2Connection):
             else:
                 streams["head"][rows] = number
                 streams.state[rows] = _BODY_AWAITED
+                if self._announces:
+                    streams["announced"][rows] = layout.announced
         return True
 
-    def _take_bodies(self, group: Group) -> Int64Column:
-        streams = self.streams
-        rows = streams.rows_of(group.ids)
-        fit = (streams.ids[rows] == group.ids) & (streams.state[rows] == _BODY_AWAITED)
-        if self._bodies:
-            fit &= ~np.isin(group.ids, np.fromiter(self._bodies, np.int64, len(self._bodies)))
-        if not fit.all() or not streams.once(rows, streams["scratch"]):
-            return np.arange(group.ids.size)
-        numbers = streams["head"][rows]
-        for number in np.unique(numbers).tolist():
-            mine = numbers == number
-            self.events.append(Responses(streams["tag"][rows[mine]], self._heads[number], group.rows[mine]))
-        streams.drop(rows)
-        return np.empty(0, dtype=np.int64)
+    def _give_back(self, heads: Sequence[tuple[Group, Layout]]) -> None:
+        for group, _ in heads:
+            self.streams.state[self.streams.rows_of(group.ids)] = _HEAD_AWAITED
+            if group.ended:
+                self.streams.open += group.ids.size
 
-    def _take_head(self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool) -> bool:
+    def _take_bodies(self, bodies: Sequence[Group]) -> bool:
+        streams = self.streams
+        ids = bodies[0].ids if len(bodies) == 1 else np.concatenate([group.ids for group in bodies])
+        rows = streams.rows_of(ids)
+        fit = (streams.ids[rows] == ids) & (streams.state[rows] == _BODY_AWAITED)
+        if not fit.all() or not streams.once(rows, streams["scratch"]):
+            return False
+        if self._waiting and np.isin(ids, list(self._waiting)).any():
+            return False
+        if self._announces:
+            lengths = np.repeat([group.length for group in bodies], [group.ids.size for group in bodies])
+            announced = streams["announced"][rows]
+            if ((announced > 0) & (announced != lengths + 1)).any():
+                return False
+        for group in bodies:
+            rows = streams.rows_of(group.ids)
+            numbers = streams["head"][rows]
+            for number in np.unique(numbers).tolist():
+                mine = numbers == number
+                content = group.rows[mine] if group.length else None
+                self.events.append(Responses(streams["tag"][rows[mine]], self._heads[number], content))
+            streams.drop(rows)
+        return True
+
+    def _take_head(
+        self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool, fault: str
+    ) -> bool:
         row = self._row_of(stream_id, "HEADERS")
         if row < 0:
             return False
-        if self.streams.state[row] == _BODY_AWAITED:
-            fault = fault_of_trailers(fields) or ("" if ended else "trailers that do not end their stream")
+        if self.streams.state[row] != _HEAD_AWAITED:
+            fault = fault or fault_of_trailers(fields) or ("" if ended else "trailers that do not end their stream")
             if fault:
                 raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
             self._finish(stream_id, row)
             return False
-        fault = fault_of_response(fields)
+        length, wrong = announced_length(fields)
+        fault = fault or fault_of_response(fields) or wrong
+        status = 0 if fault else int(next(one.value for one in fields if one.name == b":status"))
+        if not fault and status < 200:
+            if not ended:
+                self._idle(1 + EARNED)
+                return False
+            fault = "an interim response that ends its stream"
         if fault:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
-        status = int(next(one.value for one in fields if one.name == b":status"))
-        if status < 200:
-            if ended:
-                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "an interim response that ends its stream")
-            return False
         number = self._number_of(Head(status, tuple((one.name, one.value) for one in fields if one.name in self._keep)))
         self.streams["head"][row] = number
+        self._announces = self._announces or length >= 0
+        self.streams["announced"][row] = 0 if status in _EMPTY_STATUSES else length + 1
         self.streams.state[row] = _BODY_AWAITED
         if ended:
             self._finish(stream_id, row)
         if layout is None:
             return False
-        layout.note = number
+        layout.note, layout.announced = number, 0 if status in _EMPTY_STATUSES else length + 1
         return True
 
     def _number_of(self, head: Head) -> int:
@@ -235,30 +271,37 @@ class ClientConnection(H2Connection):
         row = self._row_of(stream_id, "DATA")
         if row < 0:
             return
-        if self.streams.state[row] != _BODY_AWAITED:
+        if self.streams.state[row] == _HEAD_AWAITED:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA before HEADERS")
-        body = self._bodies.setdefault(stream_id, bytearray())
         # A window is granted once, and no more: a longer answer than that is nobody's.
-        if len(body) + flow > self.local.initial_window_size or len(body) + flow > LARGEST_ANSWER:
-            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is overrun")
-        body += content
+        arriving = self._arrive(stream_id, content, flow, LARGEST_ANSWER)
+        if arriving.length > LARGEST_ANSWER:
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "an answer longer than any window granted")
+        self.streams.state[row] = _BODY_COMES
         if ended:
             self._finish(stream_id, row)
 
     def _finish(self, stream_id: int, row: int) -> None:
-        body = bytes(self._bodies.pop(stream_id, b""))
+        """Report a response that is whole, and close its stream."""
+        arriving = self._arriving.pop(stream_id, None)
+        body = b"" if arriving is None else bytes(arriving.content)
+        announced = int(self.streams["announced"][row]) if self._announces else 0
+        if announced and announced != len(body) + 1:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a body of another length than announced")
         tags, head = self.streams["tag"][row : row + 1].copy(), self._heads[int(self.streams["head"][row])]
         bodies = np.frombuffer(body, dtype=np.uint8).reshape(1, -1) if body else None
         self.events.append(Responses(tags, head, bodies))
-        self._forget_body(stream_id)
         self.streams.drop_one(row)
+        if stream_id in self._waiting:
+            # The server has answered without our whole body. Unless told, it would keep the stream for the rest.
+            self.reset(stream_id, ErrorCode.NO_ERROR)
 
     def _row_of(self, stream_id: int, what: str) -> int:
-        """Return the row of a stream of ours; -1 when we have reset it and the peer could not know yet."""
-        if stream_id % 2 == 0 or stream_id >= self.next_id:
+        """Return the row of a stream of ours; -1 when it ended in a way that the peer could not know yet."""
+        if self._never_opened(stream_id):
             raise H2Error(ErrorCode.PROTOCOL_ERROR, f"{what} on idle stream {stream_id}")
         row = self.streams.row_of(stream_id)
-        if row < 0 and stream_id not in self._reset_by_us:
+        if row < 0 and stream_id not in self._reset_by_us and stream_id <= self._processed_until:
             raise H2Error(ErrorCode.STREAM_CLOSED, f"{what} on closed stream {stream_id}")
         return row
 
@@ -270,7 +313,6 @@ class ClientConnection(H2Connection):
             self.events.append(
                 Resets(self.streams["tag"][row : row + 1].copy(), code, code != ErrorCode.REFUSED_STREAM)
             )
-            self._bodies.pop(stream_id, None)
             self.streams.drop_one(row)
 
     def _take_own_reset(self, stream_id: int, code: int) -> None:
@@ -278,16 +320,16 @@ class ClientConnection(H2Connection):
         if row >= 0:
             if code != ErrorCode.CANCEL:
                 self.events.append(Resets(self.streams["tag"][row : row + 1].copy(), code))
-            self._bodies.pop(stream_id, None)
             self.streams.drop_one(row)
 
     def _take_goaway(self, last: int, code: int, debug: bytes) -> None:
         self.closing = True
+        self._processed_until = min(self._processed_until, last)
         held = self.streams.held()
         above = held[self.streams.ids[held] > last]
         for stream_id in self.streams.ids[above].tolist():
             self._forget_body(stream_id)
-            self._bodies.pop(stream_id, None)
+            self._arriving.pop(stream_id, None)
         tags: Int64Column = self.streams["tag"][above]
         self.streams.drop(above)
         self.events.append(WentAway(tags, code, debug))

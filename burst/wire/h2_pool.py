@@ -134,7 +134,7 @@ class H2Pool:
             kept.close()
 
     def writable(self, link: H2Link) -> None:  # noqa: ARG002 (credit is asked for anew)
-        """A socket has drained."""
+        """Hear that a socket has drained."""
         self._wake()
 
     def lost(self, link: H2Link, error: BaseException | None) -> None:

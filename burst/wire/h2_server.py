@@ -9,17 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from burst.model.batch import Int64Column, UInt8Column
-from burst.wire.fields import fault_of_request, fault_of_trailers
+from burst.wire.fields import announced_length, fault_of_request, fault_of_trailers
 from burst.wire.frames import PREFACE, ErrorCode, H2Error, Setting, StreamFault, goaway, window_update
 from burst.wire.h2 import H2Connection
 from burst.wire.hpack import Field
 from burst.wire.layout import Layout, Rows
 from burst.wire.plain import Group
-from burst.wire.streams import Streams
+from burst.wire.streams import LARGEST, Streams
 
-LARGEST_BODY = 1024 * 1024
-BODY_AWAITED, ANSWER_OWED, ANSWERING = 1, 2, 3
-_RESETS = 1000  # streams a peer may reset beyond those it let us answer: more is an attack ("rapid reset", 2023)
+LARGEST_BODY = 16_384  # bytes kept of a request's body, four times what Apple takes
+BODY_AWAITED, ANSWER_OWED, ANSWERING, BODY_COMES = 1, 2, 3, 4
+# Streams a peer may reset beyond those it let us answer: more is an attack ("rapid reset", CVE-2023-44487). A client
+# whose pushes all hang gives up as many as may be open, and again after the next deadline.
+_RESETS = 1000
+_RESETS_A_STREAM = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +86,17 @@ class ServerConnection(H2Connection):
             Setting.MAX_HEADER_LIST_SIZE: 65_536,
         }
         super().__init__(
-            Streams(**(columns or {}), scratch=np.int64),
+            Streams(**(columns or {}), announced=np.int64, scratch=np.int64),
             settings,
             connection_window=connection_window,
             replenish=replenish,
         )
-        self.pinned = frozenset({b":method", b":scheme", b":authority"})
+        self.pinned = frozenset({b":method", b":scheme", b":authority", b"content-length", b"te"})
         self._preface_left = PREFACE
-        self._limit = 2**31 - 1  # of streams at once, as far as the peer knows it
-        self._bodies: dict[int, bytearray] = {}
-        self._lengths: dict[int, int] = {}  # bytes of bodies that come in more than one frame
-        self._windows: dict[int, int] = {}  # and what their senders may still send
-        self._resets_left = _RESETS
+        self._limit = LARGEST  # of streams at once, as far as the peer knows it
+        self._most_resets = self._resets_left = max(_RESETS, _RESETS_A_STREAM * max_concurrent_streams)
         self.last_id = 0
+        self._last_before = 0
         self.accepted_until: int | None = None  # after GOAWAY: streams above are ignored
 
     def _preface(self, data: UInt8Column) -> int:
@@ -120,87 +121,110 @@ class ServerConnection(H2Connection):
             ids = ids[np.argsort(np.concatenate([group.offsets for group, _ in heads]), kind="stable")]
         if self.accepted_until is not None or int(ids[0]) <= self.last_id or not (np.diff(ids) > 0).all():
             return False
-        if not (ids & 1).all() or streams.open + ids.size > self._limit or streams.free_for(ids).size < ids.size:
+        if not (ids & 1).all() or streams.open + ids.size > self._limit or int(ids[-1] - ids[0]) >= 2 * LARGEST:
             return False
-        self.last_id = int(ids[-1])
+        if any(group.ended and layout.announced > 1 for group, layout in heads):
+            return False
+        streams.free_for(ids)
+        self._last_before, self.last_id = self.last_id, int(ids[-1])
         for group, layout in heads:
             rows = streams.rows_of(group.ids)
             streams.add(rows, group.ids, ANSWER_OWED if group.ended else BODY_AWAITED)
+            if self._announces:
+                streams["announced"][rows] = layout.announced
             self.events.append(Heads(group.ids, rows, layout, group.rows, (), group.ended))
         return True
 
-    def _take_bodies(self, group: Group) -> Int64Column:
-        streams = self.streams
-        rows = streams.rows_of(group.ids)
-        fit = (streams.ids[rows] == group.ids) & (streams.state[rows] == BODY_AWAITED)
-        if self._lengths:
-            fit &= ~np.isin(group.ids, np.fromiter(self._lengths, np.int64, len(self._lengths)))
-        if not fit.all() or not streams.once(rows, streams["scratch"]):
-            return np.arange(group.ids.size)
-        streams.state[rows] = ANSWER_OWED
-        self.events.append(Bodies(group.ids, rows, group.rows, group.length))
-        return np.empty(0, dtype=np.int64)
+    def _give_back(self, heads: Sequence[tuple[Group, Layout]]) -> None:
+        for group, _ in heads:
+            self.streams.drop(self.streams.rows_of(group.ids))
+        self.last_id = self._last_before
 
-    def _take_head(self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool) -> bool:
-        row = self.streams.row_of(stream_id)
-        if row >= 0 and self.streams.state[row] == BODY_AWAITED:
-            fault = fault_of_trailers(fields) or ("" if ended else "trailers that do not end their stream")
-            if fault:
-                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
-            self._finish(stream_id, row)
+    def _take_bodies(self, bodies: Sequence[Group]) -> bool:
+        streams = self.streams
+        ids = bodies[0].ids if len(bodies) == 1 else np.concatenate([group.ids for group in bodies])
+        rows = streams.rows_of(ids)
+        fit = (streams.ids[rows] == ids) & (streams.state[rows] == BODY_AWAITED)
+        if not fit.all() or not streams.once(rows, streams["scratch"]):
             return False
+        if self._announces:
+            lengths = np.repeat([group.length for group in bodies], [group.ids.size for group in bodies])
+            announced = streams["announced"][rows]
+            if ((announced > 0) & (announced != lengths + 1)).any():
+                return False
+        streams.state[rows] = ANSWER_OWED
+        for group in bodies:
+            at = rows if len(bodies) == 1 else streams.rows_of(group.ids)
+            self.events.append(Bodies(group.ids, at, group.rows[:, :LARGEST_BODY], group.length))
+        return True
+
+    def _take_head(
+        self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool, fault: str
+    ) -> bool:
+        row = self.streams.row_of(stream_id)
         if row >= 0:
-            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
+            self._take_trailers(stream_id, row, fields, ended=ended, fault=fault)
+            return False
         if stream_id % 2 == 0:
             raise H2Error(ErrorCode.PROTOCOL_ERROR, f"a client opened stream {stream_id}")
         if stream_id <= self.last_id:
-            if stream_id in self._reset_by_us:
+            if stream_id in self._reset_by_us or self._above(stream_id):
                 return False
             raise H2Error(ErrorCode.STREAM_CLOSED, f"HEADERS on closed stream {stream_id}")
-        if self.accepted_until is not None and stream_id > self.accepted_until:
-            return False
         self.last_id = stream_id
-        fault = fault_of_request(fields)
+        if self._above(stream_id):
+            return False
+        length, wrong = announced_length(fields)
+        fault = fault or fault_of_request(fields) or wrong
+        if ended and length > 0:
+            fault = fault or "a body was announced and does not come"
         if fault:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+        if self.streams.open >= self._limit:
+            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "more streams at once than were granted")
         ids = np.array([stream_id])
         rows = self.streams.free_for(ids)
-        if self.streams.open >= self._limit or not rows.size:
-            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "more streams at once than were granted")
         self.streams.add(rows, ids, ANSWER_OWED if ended else BODY_AWAITED)
+        self._announces = self._announces or length >= 0
+        self.streams["announced"][rows] = length + 1
         self.events.append(Heads(ids, rows, None, np.empty((1, 0), dtype=np.uint8), tuple(fields), ended))
-        return layout is not None
+        if layout is None:
+            return False
+        layout.announced = length + 1
+        return True
+
+    def _take_trailers(self, stream_id: int, row: int, fields: list[Field], *, ended: bool, fault: str) -> None:
+        if self.streams.state[row] not in {BODY_AWAITED, BODY_COMES}:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
+        fault = fault or fault_of_trailers(fields) or ("" if ended else "trailers that do not end their stream")
+        if fault:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+        self._finish(stream_id, row)
 
     def _take_data(self, stream_id: int, content: bytes, flow: int, *, ended: bool) -> None:
-        if self._never_opened(stream_id):
-            raise H2Error(ErrorCode.PROTOCOL_ERROR, f"DATA on idle stream {stream_id}")
         row = self.streams.row_of(stream_id)
         if row < 0 and (stream_id in self._reset_by_us or self._above(stream_id)):
             return
-        if row < 0 or self.streams.state[row] != BODY_AWAITED:
+        if row < 0 or self.streams.state[row] not in {BODY_AWAITED, BODY_COMES}:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the request")
-        body = self._bodies.setdefault(stream_id, bytearray())
-        initial = self.local.initial_window_size
-        left = self._windows.get(stream_id, initial) - flow
-        if left < 0:
-            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is overrun")
-        self._lengths[stream_id] = self._lengths.get(stream_id, 0) + len(content)
-        body += content[: LARGEST_BODY - len(body)]
+        arriving = self._arrive(stream_id, content, flow, LARGEST_BODY)
+        self.streams.state[row] = BODY_COMES
         if ended:
             self._finish(stream_id, row)
-            return
-        if self.replenish and left < initial // 2:
-            self.output.append(window_update(stream_id, initial - left))
-            left = initial
-        self._windows[stream_id] = left
+        elif self.replenish and arriving.used > self.local.initial_window_size // 2:
+            self.output.append(window_update(stream_id, arriving.used))
+            arriving.used = 0
 
     def _above(self, stream_id: int) -> bool:
         return self.accepted_until is not None and stream_id > self.accepted_until
 
     def _finish(self, stream_id: int, row: int) -> None:
-        body = bytes(self._bodies.pop(stream_id, b""))
-        length = self._lengths.pop(stream_id, 0)
-        self._windows.pop(stream_id, None)
+        """Report a request whose body is whole."""
+        arriving = self._arriving.pop(stream_id, None)
+        body, length = (b"", 0) if arriving is None else (bytes(arriving.content), arriving.length)
+        announced = int(self.streams["announced"][row]) if self._announces else 0
+        if announced and announced != length + 1:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a body of another length than announced")
         self.streams.state[row] = ANSWER_OWED
         bodies = np.frombuffer(body, dtype=np.uint8).reshape(1, -1)
         self.events.append(Bodies(np.array([stream_id]), np.array([row]), bodies, length))
@@ -216,7 +240,7 @@ class ServerConnection(H2Connection):
     def answered(self, rows: Int64Column) -> None:
         """Close streams whose whole answers the caller writes before anything else."""
         self.streams.drop(rows)
-        self._resets_left = min(_RESETS, self._resets_left + rows.size)
+        self._resets_left = min(self._most_resets, self._resets_left + rows.size)
 
     def answer(self, stream_id: int, head: bytes, body: bytes) -> None:
         """Write one answer to ``output``: a HEADERS frame as it stands, then a body as the windows let it."""
@@ -238,36 +262,35 @@ class ServerConnection(H2Connection):
 
     def go_away(self, code: int = 0, debug: bytes = b"", *, last: int | None = None) -> None:
         """Take no more streams; those up to ``last`` (default: all so far) are still answered."""
-        self.accepted_until = self.last_id if last is None else last
+        last = self.last_id if last is None else last
+        # Once said, it can only go down (section 6.8).
+        self.accepted_until = last if self.accepted_until is None else min(last, self.accepted_until)
         self.output.append(goaway(self.accepted_until, code, debug))
 
-    def _take_reset(self, stream_id: int, code: int) -> None:
+    def _take_reset(self, stream_id: int, code: int) -> None:  # noqa: ARG002 (why does not matter here)
         self._resets_left -= 1
         if self._resets_left < 0:
             raise H2Error(ErrorCode.ENHANCE_YOUR_CALM, "streams are opened and reset in quick succession")
         self._end(stream_id)
 
-    def _take_own_reset(self, stream_id: int, code: int) -> None:
+    def _take_own_reset(self, stream_id: int, code: int) -> None:  # noqa: ARG002
         self._end(stream_id)
 
     def _end(self, stream_id: int) -> None:
         row = self.streams.row_of(stream_id)
         if row >= 0:
-            self._bodies.pop(stream_id, None)
-            self._lengths.pop(stream_id, None)
-            self._windows.pop(stream_id, None)
             self.streams.drop_one(row)
             self.events.append(Cancelled(stream_id, row))
 
     def _take_goaway(self, last: int, code: int, debug: bytes) -> None:
-        """A client that goes away opens no more streams; what it has opened is answered."""
+        """Hear that the client opens no more streams; what it has opened is answered."""
 
     def _apply_own(self, settings: Mapping[int, int]) -> None:
         super()._apply_own(settings)
-        self._limit = self.local.max_concurrent_streams
+        self._limit = min(self.local.max_concurrent_streams, LARGEST)
 
     def _never_opened(self, stream_id: int) -> bool:
         return stream_id % 2 == 0 or stream_id > self.last_id
 
     def _last_peer_stream(self) -> int:
-        return self.last_id
+        return self.last_id if self.accepted_until is None else min(self.last_id, self.accepted_until)

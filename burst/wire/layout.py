@@ -17,12 +17,14 @@ from burst.model.batch import UInt8Column
 from burst.wire.hpack import Field
 
 Rows = npt.NDArray[np.uint8]
+_TAB, _LF, _CR, _SPACE = 9, 10, 13, 32
 
 
 @dataclass(slots=True, eq=False)
 class Layout:
     """The shape of header blocks: ``width`` bytes, ``fixed`` spans that must equal ``template``, the rest varies.
 
+    ``announced`` is the body's length as all blocks of this shape have it, plus one; 0 where they have none.
     ``note`` is for whoever consumes the blocks: what it worked out once for all blocks of this shape.
     """
 
@@ -32,6 +34,7 @@ class Layout:
     fixed: tuple[tuple[int, int, UInt8Column], ...]
     constants: dict[bytes, bytes]
     columns: dict[bytes, Field]
+    announced: int = 0
     note: Any = field(default=None)
 
     def matches(self, rows: Rows) -> npt.NDArray[np.bool_] | None:
@@ -44,13 +47,32 @@ class Layout:
                 mask = found if mask is None else mask & found
         return mask
 
+    def sound(self, rows: Rows) -> bool:
+        """Whether what varies in these rows is what a field value may hold (RFC 9113, section 8.2.1).
+
+        Values in Huffman code are not looked into: whoever decodes such a column judges it then.
+        """
+        for one in self.columns.values():
+            values = rows[:, one.start : one.stop]
+            # One pass for what values are nearly always: visible characters, no space among them.
+            if one.huffman or not values.size or int(values.min()) > _SPACE:
+                continue
+            if ((values == 0) | (values == _LF) | (values == _CR)).any():
+                return False
+            ends = values[:, (0, -1)]
+            if ((ends == _SPACE) | (ends == _TAB)).any():
+                return False
+        return True
+
+    def fits(self, block: bytes) -> bool:
+        """Whether one block of this width has this shape."""
+        return all(block[start:stop] == self.template[start:stop] for start, stop, _ in self.fixed)
+
     def row_fields(self, row: UInt8Column) -> list[Field]:
         """Return the fields of one row, varying values as they stand there (still Huffman coded if they were)."""
         raw = row.tobytes()
         return [
-            one
-            if one.start < 0
-            else Field(one.name, raw[one.start : one.stop], one.start, one.stop, one.huffman)
+            one if one.start < 0 else Field(one.name, raw[one.start : one.stop], one.start, one.stop, one.huffman)
             for one in self.fields
         ]
 
@@ -96,6 +118,10 @@ class Layouts:
         if generation != self._generation:
             return []
         return self._by_width.get(width, [])
+
+    def find(self, block: bytes, generation: int) -> Layout | None:
+        """Return the shape of a block, if it is known."""
+        return next((one for one in self.of_width(len(block), generation) if one.fits(block)), None)
 
     def forget(self) -> None:
         """Forget every shape, and what was noted about it."""

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from burst.model.batch import Int64Column, UInt8Column
 from burst.wire.frames import END_HEADERS, END_STREAM, HEAD_BYTES, FrameType
 
-WALK_BYTES = 65_536  # a walk that often stops early must not copy a large buffer each time
+GLANCE_BYTES = 2048  # a walk that often stops early must not copy a large buffer each time
+WALK_BYTES = 65_536
 FEW = 4  # a run shorter than this is not worth columns of its own
 _HEADS = {END_HEADERS, END_HEADERS | END_STREAM}
 
@@ -47,9 +48,7 @@ class Group:
             return None
         if count == self.ids.size:
             return self
-        return Group(
-            self.kind, self.flags, self.length, self.ids[:count], self.rows[:count], self.offsets[:count]
-        )
+        return Group(self.kind, self.flags, self.length, self.ids[:count], self.rows[:count], self.offsets[:count])
 
 
 def find_groups(
@@ -120,20 +119,34 @@ def _strided(data: UInt8Column, position: int, stride: int, at: int, head: bytes
 def _walk(
     data: UInt8Column, position: int, largest: int, known_width: Callable[[int], bool]
 ) -> tuple[list[Group], int]:
-    raw = data[position : position + WALK_BYTES].tobytes()
-    at, end = 0, len(raw)
     widths: dict[bytes, int] = {}
     offsets: dict[bytes, list[int]] = {}
-    while at < end:
-        head = raw[at : at + 5]
-        width = widths.get(head)
-        if width is None:
-            width = widths[head] = _plain_width(head, largest, known_width)
-            offsets[head] = []
-        if not width or at + width > end:
+    at = count = 0
+    for limit in (GLANCE_BYTES, WALK_BYTES):
+        raw = data[position : position + limit].tobytes()
+        end = len(raw)
+        head = b""
+        while at < end:
+            head = raw[at : at + 5]
+            width = widths.get(head)
+            if width is None:
+                width = widths[head] = _plain_width(head, largest, known_width)
+                offsets[head] = []
+            if not width or at + width > end:
+                break
+            offsets[head].append(at)
+            at += width
+            count += 1
+        if end < limit or (len(head) == 5 and not widths[head]):
             break
-        offsets[head].append(at)
-        at += width
+    if count < FEW:
+        return [], 0
+    return _grouped(data, position, widths, offsets), at
+
+
+def _grouped(
+    data: UInt8Column, position: int, widths: dict[bytes, int], offsets: dict[bytes, list[int]]
+) -> list[Group]:
     groups = []
     for head, found in offsets.items():
         if not found:
@@ -144,4 +157,4 @@ def _walk(
         frames = np.lib.stride_tricks.as_strided(data, (data.size - width + 1, width), (1, 1))[starts]
         ids = frames[:, 5:9].copy().view(">u4").reshape(-1).astype(np.int64) & 0x7FFFFFFF
         groups.append(Group(head[3], head[4], width - HEAD_BYTES, ids, frames[:, HEAD_BYTES:], starts))
-    return groups, at
+    return groups

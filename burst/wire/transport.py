@@ -30,11 +30,11 @@ class Owner(Protocol):
         ...
 
     def writable(self, link: H2Link) -> None:
-        """The socket has drained after ``link.full``."""
+        """Hear that the socket has drained after ``link.full``."""
         ...
 
     def lost(self, link: H2Link, error: BaseException | None) -> None:
-        """The connection is gone."""
+        """Hear that the connection is gone."""
         ...
 
 
@@ -90,7 +90,7 @@ class H2Link(aiofastnet.Protocol):
         self.flush()
 
     def eof_received(self) -> bool:
-        """The peer writes no more: close as well."""
+        """Close when the peer writes no more."""
         return False
 
     def connection_lost(self, error: BaseException | None) -> None:
@@ -99,11 +99,11 @@ class H2Link(aiofastnet.Protocol):
         self._owner.lost(self, error)
 
     def pause_writing(self) -> None:
-        """The socket is full."""
+        """Hear that the socket is full."""
         self.full = True
 
     def resume_writing(self) -> None:
-        """The socket has drained."""
+        """Hear that the socket has drained."""
         self.full = False
         self._owner.writable(self)
 
