@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
+
+from burst.model.batch import Int64Column, UInt8Column
 from burst.model.outcome import Answer
+from burst.model.ports import Answers
+from burst.model.units import NS_PER_S
+from burst.wire.h2_client import Responses
+from burst.wire.layout import Rows
 
 #: Reasons (Apple, "Handling notification responses from APNs") that do not mean what their status does.
 _BY_REASON = {
@@ -12,6 +21,7 @@ _BY_REASON = {
     "TooManyProviderTokenUpdates": Answer.THROTTLED,
 }
 
+#: Apple's, and after them burst's own words for what has no answer.
 REASONS = (
     "",
     "BadCollapseId",
@@ -55,8 +65,15 @@ REASONS = (
     "stream refused",
     "connection told to go (GOAWAY)",
     "answer that is no HTTP/2",
+    "no connection to send it over",
 )
 NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
+ANOTHER, NONE_GIVEN = "another reason", "no reason given"
+LOST = "connection lost"
+OVERDUE = "no answer in time: cancelled"
+RESET, REFUSED_STREAM, NO_HTTP2 = "stream reset", "stream refused", "answer that is no HTTP/2"
+TOLD_TO_GO = "connection told to go (GOAWAY)"
+UNSENDABLE = "no connection to send it over"
 
 
 def meaning(status: int, reason: str) -> Answer:
@@ -75,10 +92,62 @@ def reason_of(body: bytes) -> str:
     """Return the reason in an answer's body, as it stands there; "no reason given" where there is none."""
     start = body.find(b'"reason"')
     if start < 0:
-        return "no reason given"
-    opened = body.find(b'"', body.find(b":", start + 8) + 1)
+        return NONE_GIVEN
+    colon = body.find(b":", start + 8)
+    opened = body.find(b'"', colon + 1)
     closed = body.find(b'"', opened + 1)
-    if opened < 0 or closed < 0:
-        return "no reason given"
+    if colon < 0 or opened < 0 or closed < 0 or body[colon + 1 : opened].strip():
+        return NONE_GIVEN
     name = body[opened + 1 : closed].decode("ascii", "replace")
-    return name if name in NUMBERS else "another reason"
+    return name if name in NUMBERS and name else ANOTHER
+
+
+def read_responses(responses: Responses, now_ns: int) -> Answers:
+    """Return responses as answers."""
+    tags, head = responses.tags, responses.head
+    if head.status == 200:
+        return Answers(tags, np.zeros(tags.size, dtype=np.uint8), now_ns)
+    if responses.bodies is None:
+        numbers = np.full(tags.size, NUMBERS[NONE_GIVEN], dtype=np.uint8)
+    else:
+        numbers = _numbers_of(responses.bodies)
+    after_ns = _retry_after_ns(head.kept)
+    waits = np.full(tags.size, after_ns, dtype=np.int64) if after_ns else None
+    return Answers(tags, _meanings(head.status)[numbers], now_ns, waits, numbers)
+
+
+def same_for_all(tickets: Int64Column, answer: Answer, reason: str, now_ns: int) -> Answers:
+    """Return one answer for several."""
+    codes = np.full(tickets.size, answer, dtype=np.uint8)
+    number = NUMBERS.get(reason, NUMBERS[ANOTHER])
+    return Answers(tickets, codes, now_ns, None, np.full(tickets.size, number, dtype=np.uint8))
+
+
+@cache
+def _meanings(status: int) -> UInt8Column:
+    """Return what a status means with each of the reasons."""
+    return np.array([meaning(status, reason) for reason in REASONS], dtype=np.uint8)
+
+
+def _numbers_of(bodies: Rows) -> UInt8Column:
+    """Return the reason's number of each body; bodies that are alike are read once."""
+    first = bodies[0]
+    if (bodies == first).all():
+        return np.full(bodies.shape[0], NUMBERS[reason_of(first.tobytes())], dtype=np.uint8)
+    known: dict[bytes, int] = {}
+    numbers = np.zeros(bodies.shape[0], dtype=np.uint8)
+    for position, row in enumerate(bodies):
+        body = row.tobytes()
+        number = known.get(body)
+        if number is None:
+            number = known[body] = NUMBERS[reason_of(body)]
+        numbers[position] = number
+    return numbers
+
+
+def _retry_after_ns(kept: tuple[tuple[bytes, bytes], ...]) -> int:
+    """Return the wait of a ``retry-after`` in seconds; its other form, a date, is not for bursts and counts as none."""
+    for name, value in kept:
+        if name == b"retry-after" and value.isdigit() and len(value) < 8:
+            return int(value) * NS_PER_S
+    return 0

@@ -59,7 +59,8 @@ class Credentials:
 
     def expire(self) -> None:
         """Learn that Apple calls the token expired: renew it, if it is as old as Apple wants it to be."""
-        self._older_than_s = float(SOONEST_S)
+        if time.monotonic() - self._made_s > SOONEST_S:  # else it was said of the one before
+            self._older_than_s = float(SOONEST_S)
 
     def due(self) -> bool:
         """Whether it is time to renew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -88,6 +88,3 @@ class Endpoint:
             except OSError as failed:
                 error = failed
         raise error
-
-
-Dial = Callable[[Callable[[], H2Link]], Awaitable[H2Link]]

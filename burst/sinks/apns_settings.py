@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from burst.model.batch import Platform
 from burst.model.scenario import Count, DurationNs, RatePerS, Settings
 from burst.policy.template import Template
 
@@ -34,6 +35,14 @@ PushType = Literal[
 ]
 
 
+_PLACE_OR_DOLLAR = re.compile(r"\$\{[^}]*\}|\$\$")
+
+
+def largest_payload(push_type: str) -> int:
+    """Return how many bytes a payload may have."""
+    return LARGEST_PAYLOAD + 1024 if push_type == "voip" else LARGEST_PAYLOAD
+
+
 def _read_payload(value: object) -> object:
     """Read a section as JSON text; text stays as it is."""
     if isinstance(value, (dict, list)):
@@ -41,24 +50,95 @@ def _read_payload(value: object) -> object:
     return value
 
 
-Payload = Annotated[str, BeforeValidator(_read_payload), WithJsonSchema({"type": ["string", "object"]})]
+def _check_payload(text: str) -> str:
+    Template(text)
+    # With its places and without: a place must stand inside a JSON string, as an index has leading zeros.
+    try:
+        filled = json.loads(_PLACE_OR_DOLLAR.sub("x", text))
+    except ValueError as error:
+        try:
+            json.loads(_PLACE_OR_DOLLAR.sub("0", text))
+        except ValueError:
+            raise ValueError(f"payload is not JSON: {error}") from None
+        raise ValueError('payload has a place outside a string: write "${index}", in quotation marks') from None
+    if not isinstance(filled, dict):
+        raise ValueError('payload is not a JSON object, such as {"aps": {"alert": "Hello"}}')  # noqa: TRY004
+    return text
+
+
+def _check_endpoint(url: str) -> str:
+    if url == STAND_IN:
+        return url
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("endpoint is no URL: its host or its port cannot be") from None
+    if "@" in parts.netloc:
+        raise ValueError("an endpoint holds no user and no password")
+    if parts.scheme in {"unix", "https+unix"}:
+        if parts.netloc or not parts.path.startswith("/"):
+            raise ValueError(f"{url}: write a unix socket as unix:///path")
+        return url
+    if parts.scheme not in {"http", "https"} or not host or re.search(r"\s", url):
+        raise ValueError(f"endpoint is {STAND_IN}, https://host, http://host:port or unix:///path")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("an endpoint has no path: burst adds /3/device/TOKEN")
+    return url
+
+
+def _check_topic(topic: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", topic):
+        raise ValueError("a topic is the app's bundle id, such as com.example.app, with a push type's ending")
+    return topic
+
+
+def _check_collapse_id(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or text != text.strip():
+        raise ValueError("a collapse id is printable ASCII, at most 64 bytes of it")
+    return text
+
+
+def _check_tracer(token: str) -> str:
+    if not re.fullmatch(r"(?:[0-9a-fA-F]{2}){32,100}", token):
+        raise ValueError("a tracer token is a device token: 64 hex digits, or some more")
+    return token
+
+
+def _read_list(value: object) -> object:
+    """Read ``a, b`` as a list: what an environment variable can hold."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Payload = Annotated[
+    str,
+    BeforeValidator(_read_payload),
+    AfterValidator(_check_payload),
+    WithJsonSchema({"type": ["string", "object"]}),
+]
 
 
 class ApnsSettings(Settings):
     """Apple's push service over HTTP/2, or this run's own stand-in for it."""
 
-    endpoint: str = Field(
+    platforms: ClassVar[tuple[Platform, ...]] = (Platform.IOS,)
+
+    endpoint: Annotated[str, AfterValidator(_check_endpoint)] = Field(
         STAND_IN,
         description="stand-in: a provider of this run's own; else https://host[:port], http://host:port (plain text), "
         "unix:///path or https+unix:///path",
     )
-    topic: str = Field("com.example.burst", min_length=1, max_length=255, description="the app: apns-topic")
+    topic: Annotated[str, AfterValidator(_check_topic)] = Field(
+        "com.example.burst", min_length=1, max_length=255, description="the app: apns-topic"
+    )
     push_type: PushType = Field("alert", description="apns-push-type; background is a silent push")
     priority: Literal[1, 5, 10] | None = Field(None, description="apns-priority; default: 10, for silent pushes 5")
     expiration_ns: DurationNs = Field(
         0, alias="expiration", description="how long Apple may keep a push for a device that is off; 0 is not at all"
     )
-    collapse_id: str | None = Field(None, min_length=1, max_length=64, description="apns-collapse-id")
+    collapse_id: Annotated[str, AfterValidator(_check_collapse_id)] | None = Field(
+        None, min_length=1, max_length=64, description="apns-collapse-id"
+    )
     payload: Payload | None = Field(
         None, description="JSON, with ${index}, ${token}, ${tenant}, ${lane}, ${platform}, ${run}, ${event} in strings"
     )
@@ -84,15 +164,20 @@ class ApnsSettings(Settings):
     burst: Annotated[Count, Field(ge=1)] | None = Field(
         None, description="how many of them may leave at once after a rest; default: 1 % of a second's"
     )
-    connect_within_ns: DurationNs = Field(10_000_000_000, alias="connect_within", description="before GO, or NO-GO")
-    tracer_tokens: tuple[str, ...] = Field(
-        (), max_length=16, description="device tokens of your own that get a push before GO; a live run needs one"
+    connect_within_ns: DurationNs = Field(5_000_000_000, alias="connect_within", description="before GO, or NO-GO")
+    reconnect_within_ns: DurationNs = Field(
+        10_000_000_000,
+        alias="reconnect_within",
+        description="pushes wait so long for a connection that can take them; after that each attempt is refused",
+    )
+    tracer_tokens: Annotated[tuple[Annotated[str, AfterValidator(_check_tracer)], ...], BeforeValidator(_read_list)] = (
+        Field(
+            (), max_length=16, description="device tokens of your own that get a push before GO; a live run needs one"
+        )
     )
 
     @model_validator(mode="after")
     def _together(self) -> ApnsSettings:
-        if self.endpoint != STAND_IN:
-            _check_endpoint(self.endpoint)
         if self.key_file and self.key_env:
             raise ValueError("give key_file or key_env, not both")
         key = bool(self.key_file or self.key_env)
@@ -102,24 +187,14 @@ class ApnsSettings(Settings):
             raise ValueError("certificate_key without certificate")
         if key and self.certificate:
             raise ValueError("give a signing key or a certificate, not both")
+        if self.certificate and self.endpoint.startswith(("http:", "unix:")):
+            raise ValueError("a client certificate is shown over TLS: write https:// in endpoint")
         if self.push_type == "background" and self.priority == 10:
             raise ValueError("a background push has priority 5: Apple refuses 10")
-        for token in self.tracer_tokens:
-            if not re.fullmatch(r"(?:[0-9a-fA-F]{2}){32,100}", token):
-                raise ValueError("a tracer token is 64 or more hex digits")
-        self._check_payload()
+        limit, size = largest_payload(self.push_type), len(_PLACE_OR_DOLLAR.sub("x", self.payload_text).encode())
+        if size > limit:
+            raise ValueError(f"payload has {size:,} bytes at least; Apple takes {limit:,}")
         return self
-
-    def _check_payload(self) -> None:
-        text = self.payload_text
-        Template(text)
-        try:
-            json.loads(re.sub(r"\$\{[^}]*\}", "0", text))
-        except ValueError as error:
-            raise ValueError(f"payload is not JSON: {error}") from None
-        limit = LARGEST_PAYLOAD + 1024 if self.push_type == "voip" else LARGEST_PAYLOAD
-        if len(text.encode()) > limit:
-            raise ValueError(f"payload has {len(text.encode()):,} bytes; Apple takes {limit:,}")
 
     @property
     def payload_text(self) -> str:
@@ -147,17 +222,3 @@ class ApnsSettings(Settings):
     def targets(self) -> tuple[str, ...]:
         """Return the URLs that this sink connects to; none when it talks to the run's own stand-in."""
         return () if self.endpoint == STAND_IN else (self.endpoint,)
-
-
-def _check_endpoint(url: str) -> None:
-    parts: Any = urlsplit(url)
-    if parts.scheme in {"unix", "https+unix"}:
-        if parts.netloc or not parts.path.startswith("/"):
-            raise ValueError(f"{url}: write a unix socket as unix:///path")
-        return
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"endpoint is {STAND_IN}, https://host, http://host:port or unix:///path")
-    if parts.username or parts.password:
-        raise ValueError("an endpoint holds no user and no password")
-    if parts.path not in {"", "/"} or parts.query:
-        raise ValueError("an endpoint has no path: burst adds /3/device/TOKEN")

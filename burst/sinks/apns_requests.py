@@ -1,0 +1,182 @@
+"""What a push looks like on the wire: head fields, payload, and hundreds of requests as rows of one shape."""
+
+from __future__ import annotations
+
+import binascii
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from burst.model.batch import Batch, Int64Column, Platform, TokenEncoding
+from burst.model.errors import UsageError
+from burst.model.identity import NOTIFICATION, TRACER, id_prefix, index_digits
+from burst.model.ports import Prepared, SinkContext
+from burst.model.secret import Secret
+from burst.model.units import NS_PER_S
+from burst.policy.template import Template, Text
+from burst.sinks.apns_endpoint import Endpoint
+from burst.sinks.apns_settings import ApnsSettings, largest_payload
+from burst.wire.frame_rows import FrameRows, Part
+from burst.wire.frames import END_HEADERS, END_STREAM, FrameType
+from burst.wire.h2_client import ClientConnection
+from burst.wire.layout import Rows
+
+TOKEN_WIDTH = 64  # hex digits of a device token, as all of Apple's have been so far
+_MOST_SHAPES = 64
+_PATH = b"/3/device/"
+_PLAIN = (b":path", b"apns-id")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A batch's columns: device tokens in hex, the indexes' digits, the payload with its places."""
+
+    digits: Rows
+    ids: Rows
+    text: Text
+    columns: tuple[Rows, ...]
+
+
+class Requests:
+    """Makes the requests of one run. ``authorization`` may be replaced at any time."""
+
+    def __init__(self, settings: ApnsSettings, endpoint: Endpoint, context: SinkContext) -> None:
+        """Check the payload's size with this run's own names. Raises UsageError."""
+        self._context = context
+        self._template = Template(settings.payload_text)
+        self._index_width = len(str(max(context.audience - 1, 0)))
+        self._prefix = id_prefix(context.run, NOTIFICATION)
+        self._authorization: Secret[bytes] | None = None
+        self._version = 0
+        self._shapes: dict[tuple[bytes, Text], FrameRows] = {}
+        keep_ns = settings.expiration_ns
+        expiration = str(int(time.time() + keep_ns / NS_PER_S)) if keep_ns else "0"
+        fields = {
+            "apns-topic": settings.topic,
+            "apns-push-type": settings.push_type,
+            "apns-priority": str(settings.effective_priority),
+            "apns-expiration": expiration,
+            "apns-collapse-id": settings.collapse_id,
+        }
+        self._fixed = [(name.encode(), value.encode()) for name, value in fields.items() if value is not None]
+        self._first = [(b":method", b"POST"), (b":scheme", endpoint.scheme), (b":authority", endpoint.authority)]
+        self.body_bytes = len(self._text(_one("0" * TOKEN_WIDTH), TOKEN_WIDTH).raw)
+        limit = largest_payload(settings.push_type)
+        if self.body_bytes > limit:
+            raise UsageError(
+                f"a payload of this run has {self.body_bytes:,} bytes; Apple takes {limit:,}",
+                hint="its columns are filled in: shorten the text around them",
+            )
+
+    def authorize(self, token: Secret[bytes] | None) -> None:
+        """Show this provider token from now on."""
+        if token != self._authorization:
+            self._authorization = token
+            self._version += 1
+
+    # -- many ------------------------------------------------------------------------------------------------------
+
+    def prepare(self, batch: Batch, tickets: Int64Column, indexes: Int64Column) -> Prepared:
+        """Render tokens, ids and the payload's columns. Tokens of several widths are rendered one by one, later."""
+        if batch.platform is not Platform.IOS:
+            raise UsageError(
+                f"batch {batch.number} is for {batch.platform.name.lower()} devices, and apns is for ios",
+                hint="route them to another sink: routes: [{match: {platform: ios}, sink: apns}, ...]",
+            )
+        if batch.offsets is not None:
+            return Prepared(batch, tickets, indexes)
+        raw = binascii.hexlify(batch.tokens) if batch.encoding is TokenEncoding.RAW else bytes(batch.tokens)
+        digits = np.frombuffer(raw, dtype=np.uint8).reshape(batch.count, -1)
+        text = self._text(batch, digits.shape[1])
+        columns = tuple(digits if name == "token" else self._decimals(indexes) for name, *_ in text.columns)
+        return Prepared(batch, tickets, indexes, body=Rendered(digits, index_digits(indexes), text, columns))
+
+    def _text(self, batch: Batch, token_width: int) -> Text:
+        return self._template.for_batch(batch, self._context.run, self._context.event, self._index_width, token_width)
+
+    def _decimals(self, indexes: Int64Column) -> Rows:
+        powers = 10 ** np.arange(self._index_width - 1, -1, -1, dtype=np.int64)
+        return (indexes[:, None] // powers % 10 + 48).astype(np.uint8)
+
+    def shape(self, connection: ClientConnection, prepared: Prepared, rendered: Rendered, at: int) -> FrameRows | bytes:
+        """Return the rows that a batch's requests are on a connection.
+
+        Where the head of the request ``at`` has taught the connection's table something, return that head: it goes
+        alone, and those after it will be alike.
+        """
+        encoder, width = connection.encoder, rendered.digits.shape[1]
+        block = connection.note.get((encoder.generation, self._version, width))
+        if block is None:
+            generation = encoder.generation
+            digits, ident = rendered.digits[at].tobytes(), self._ident(int(prepared.indexes[at]))
+            block = encoder.encode(self._fields(digits, ident), plain=_PLAIN)
+            if encoder.generation != generation:
+                return block
+            block = self._learn(connection, block, digits)
+        known = self._shapes.get((block, rendered.text))
+        return known if known is not None else self._make_shape(block, rendered.text, width)
+
+    def _learn(self, connection: ClientConnection, block: bytes, digits: bytes) -> bytes:
+        """Keep a block that touched no table, with its places emptied."""
+        width = len(digits)
+        path, index = self._places(block, digits)
+        alike = bytearray(block)
+        alike[path : path + width] = b"0" * width
+        alike[index : index + 12] = b"0" * 12
+        if len(connection.note) >= _MOST_SHAPES:
+            connection.note.clear()
+        learnt = connection.note[connection.encoder.generation, self._version, width] = bytes(alike)
+        return learnt
+
+    def _places(self, block: bytes, digits: bytes) -> tuple[int, int]:
+        """Return where the device token and the index stand in a block: plain text, as it was asked of the encoder."""
+        path = block.index(_PATH + digits) + len(_PATH)
+        return path, block.index(self._prefix, path + len(digits)) + len(self._prefix)
+
+    def _make_shape(self, block: bytes, text: Text, width: int) -> FrameRows:
+        path, index = self._places(block, b"0" * width)
+        if len(self._shapes) >= _MOST_SHAPES:
+            self._shapes.clear()
+        head = Part(FrameType.HEADERS, END_HEADERS, block, [(path, path + width), (index, index + 12)])
+        body = Part(FrameType.DATA, END_STREAM, text.raw, [(start, stop) for _, start, stop in text.columns])
+        shape = self._shapes[block, text] = FrameRows([head, body])
+        return shape
+
+    # -- one -------------------------------------------------------------------------------------------------------
+
+    def one(self, connection: ClientConnection, prepared: Prepared, at: int) -> tuple[bytes, bytes]:
+        """Return one request's head block and body."""
+        index = int(prepared.indexes[at])
+        token = prepared.batch.token_text(at).encode()
+        return self._block(connection, token, self._ident(index)), self.body(prepared.batch, token, index)
+
+    def body(self, batch: Batch, token: bytes, index: int) -> bytes:
+        """Return the payload of one of a batch's people."""
+        text = self._text(batch, len(token))
+        body = bytearray(text.raw)
+        for name, start, stop in text.columns:
+            body[start:stop] = token if name == "token" else str(index).zfill(self._index_width).encode()
+        return bytes(body)
+
+    def tracer(self, connection: ClientConnection, number: int, token: str) -> tuple[bytes, bytes]:
+        """Return a tracer's head block and body: a push like the others, under an id that is nobody's."""
+        ident = id_prefix(self._context.run, TRACER) + f"{number:012x}".encode()
+        return self._block(connection, token.encode(), ident), self.body(_one(token), token.encode(), number)
+
+    def _block(self, connection: ClientConnection, digits: bytes, ident: bytes) -> bytes:
+        return connection.encoder.encode(self._fields(digits, ident), plain=_PLAIN)
+
+    def _fields(self, digits: bytes, ident: bytes) -> list[tuple[bytes, bytes]]:
+        fields = [*self._first, (b":path", _PATH + digits), (b"apns-id", ident), *self._fixed]
+        if self._authorization is not None:
+            fields.append((b"authorization", self._authorization.reveal()))
+        return fields
+
+    def _ident(self, index: int) -> bytes:
+        return self._prefix + f"{index:012x}".encode()
+
+
+def _one(token: str) -> Batch:
+    """Return a batch of one device."""
+    return Batch(0, 0, 1, Platform.IOS, TokenEncoding.ASCII, token.encode(), len(token))
