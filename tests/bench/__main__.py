@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import apns, fanout, recording, scale, staging, startup
+from tests.bench import apns, fanout, launch, provider, recording, scale, staging, startup
 
 BENCHES = {
     "recording": recording,
     "fanout": fanout,
     "apns": apns,
+    "provider": provider,
+    "launch": launch,
     "staging": staging,
     "scale": scale,
     "startup": startup,

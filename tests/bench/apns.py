@@ -18,31 +18,50 @@ from tests.bench.standings import Entry, Ground, Server, Standings, load
 
 _ROUNDS = 3
 _PEOPLE = 1_000_000
-_PEOPLE_TLS = 500_000
+_PEOPLE_TLS = 1_000_000
 _IRREGULAR = {"dead": 0.05, "answers": [{"share": 0.01, "reason": "TooManyRequests"}]}
 _LATE = {"latency": {"p50": "2ms", "p99": "6ms"}}
 _SLOW = "aiohttp"
+_H2LOAD = 500_000
+_BARE = "h2load at its best: one token, no JWT"
 
 
 def _entry(
-    name: str, measure: Callable[..., Spent], requests: int, connections: int, beside: str = "", **how: Any
+    name: str,
+    measure: Callable[..., Spent],
+    requests: int,
+    connections: int,
+    beside: tuple[str, ...] = (),
+    *,
+    bare: bool = False,
+    **how: Any,
 ) -> Entry:
     def run(server: Server) -> Spent:
-        return measure(cast("Order", server.order(requests, connections)), **how)
+        return measure(cast("Order", server.order(requests, connections, bare=bare)), **how)
 
     return Entry(name, run, beside)
 
 
+def _h2loads(names: tuple[str, str, str]) -> tuple[Entry, Entry, Entry]:
+    """Return h2load with as many connections as the sink, with fewer streams, with one; the best of them counts."""
+    four, fewer, one = names
+    return (
+        _entry(four, h2load.measure, _H2LOAD, 4, names),
+        _entry(fewer, h2load.measure, _H2LOAD, 4, names, streams=250),
+        _entry(one, h2load.measure, _H2LOAD, 1, names),
+    )
+
+
 def _grounds() -> tuple[Ground, ...]:
-    clear, tls = "h2load -c 4, distinct tokens", "h2load -c 4 over TLS, distinct tokens"
+    clear = ("h2load -c 4 -m 1000", "h2load -c 4 -m 250", "h2load -c 1 -m 1000")
+    tls = ("h2load over TLS -c 4 -m 1000", "h2load over TLS -c 4 -m 250", "h2load over TLS -c 1 -m 1000")
     return (
         Ground(
             lambda: StandIn(_PEOPLE),
             (
                 _entry("burst, distinct tokens", sink_loop.measure, _PEOPLE, 4, clear),
-                _entry(clear, h2load.measure, _PEOPLE, 4, clear),
-                _entry("h2load -c 4, one token", h2load.measure, _PEOPLE, 4, clear, tokens=1),
-                _entry("h2load -c 1, distinct tokens", h2load.measure, _PEOPLE, 1, clear),
+                *_h2loads(clear),
+                _entry("h2load -c 4 -m 250, one token", h2load.measure, _H2LOAD, 4, clear, tokens=1, streams=250),
                 _entry("httpx[http2]", httpx.measure, 1_500, 100, clear),
             ),
         ),
@@ -50,12 +69,15 @@ def _grounds() -> tuple[Ground, ...]:
             lambda: StandIn(_PEOPLE_TLS, tls=True),
             (
                 _entry("burst over TLS", sink_loop.measure, _PEOPLE_TLS, 4, tls),
-                _entry(tls, h2load.measure, _PEOPLE_TLS // 2, 4, tls),
-                _entry("h2load -c 1 over TLS, distinct tokens", h2load.measure, _PEOPLE_TLS // 2, 1, tls),
+                *_h2loads(tls),
                 _entry("aioapns (TLS)", aioapns.measure, 3_000, 500, tls),
                 _entry("k6 (HTTP/2 over TLS)", k6.measure, 10_000, 100, tls),
                 _entry("hey -h2 (TLS, one token)", hey.measure, 10_000, 500, tls),
             ),
+        ),
+        Ground(
+            lambda: StandIn(_PEOPLE, {"auth": "none"}),
+            (_entry(_BARE, h2load.measure, _H2LOAD, 4, clear, tokens=1, streams=250, bare=True),),
         ),
         Ground(
             Nginx,

@@ -20,6 +20,7 @@ MESSAGE = {
     "id": "01234567890123",
 }
 PAYLOAD = json.dumps(MESSAGE, ensure_ascii=False)
+NOBODYS_ID = str(uuid.UUID(int=1))
 assert len(PAYLOAD) == 200, len(PAYLOAD)
 
 
@@ -38,16 +39,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str = ""
     team_id: str = ""
 
-    def fields(self) -> dict[str, str]:
-        """Return the fields of a push beside its path, with an id that is nobody's."""
-        return {
-            "apns-id": str(uuid.UUID(int=1)),
+    def fields(self, ident: str = NOBODYS_ID) -> dict[str, str]:
+        """Return the fields of a push beside its path; without a provider token when there is none."""
+        fields = {
+            "apns-id": ident,
             "apns-topic": TOPIC,
             "apns-push-type": "alert",
             "apns-priority": "10",
             "apns-expiration": "0",
-            "authorization": self.authorization,
         }
+        return fields | {"authorization": self.authorization} if self.authorization else fields
 
 
 def device_tokens(count: int) -> list[str]:

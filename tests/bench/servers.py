@@ -46,13 +46,13 @@ class _Folder:
         self.authorization = f"bearer {token}"
         self.tls = False
 
-    def order(self, requests: int, connections: int) -> Order:
-        """Return an order to send so many pushes here."""
+    def order(self, requests: int, connections: int, *, bare: bool = False) -> Order:
+        """Return an order to send so many pushes here; ``bare`` is without a provider token."""
         return Order(
             url=f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}",
             requests=requests,
             connections=connections,
-            authorization=self.authorization,
+            authorization="" if bare else self.authorization,
             ca_file=str(self.authority.ca) if self.tls else "",
             key_file=str(self.authority.p8),
             key_id=self.authority.key_id,

@@ -16,11 +16,11 @@ Server = StandIn | Nginx
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A client against a server. ``beside`` names the entry that its CPU is held against."""
+    """A client against a server. ``beside`` names entries: its CPU is held against the one of them that needs least."""
 
     name: str
     measure: Callable[[Server], Spent]
-    beside: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,19 +78,31 @@ class Standings:
             for entry in ground.entries:
                 self._show(entry, slow_rate)
 
+    def show_servers(self) -> None:
+        """Print what requests cost the server."""
+        print(f"{'client':<46} {'requests/s':>12} {'us/req':>9} {'busy':>7} {'limit':>12}")
+        for entry in (entry for ground in self._grounds for entry in ground.entries):
+            if not self._spent[entry.name]:
+                print(f"{entry.name:<46} not installed ({self._absent.get(entry.name, 'not measured')})")
+                continue
+            server_us = self.median(entry.name, lambda spent: spent.server_us)
+            print(
+                f"{entry.name:<46} {self.median(entry.name, _rate):>12,.0f} {server_us:>9.3f} "
+                f"{self.median(entry.name, _busy):>7.0%} {1e6 / server_us:>10,.0f}/s"
+            )
+
     def _show(self, entry: Entry, slow_rate: float) -> None:
         if not self._spent[entry.name]:
             print(f"{entry.name:<46} not installed ({self._absent.get(entry.name, 'not measured')})")
             return
         rates = [spent.rate_per_s for spent in self._spent[entry.name]]
         rate, client_us = self.median(entry.name, _rate), self.median(entry.name, _client_us)
-        ratio = ""
-        if entry.beside and self._spent[entry.beside]:
-            ratio = f"{client_us / self.median(entry.beside, _client_us):.2f} x"
+        peers = [self.median(name, _client_us) for name in entry.beside if self._spent[name]]
+        ratio = f"{client_us / min(peers):.2f} x" if peers else ""
         print(
             f"{entry.name:<46} {rate:>12,.0f} {f'({min(rates):,.0f}-{max(rates):,.0f})':>22} {client_us:>9.3f} "
             f"{self.median(entry.name, lambda spent: spent.server_us):>9.3f} "
-            f"{self.median(entry.name, lambda spent: spent.server_cpu_s / spent.wall_s):>7.0%} "
+            f"{self.median(entry.name, _busy):>7.0%} "
             f"{ratio:>10} {'' if slow_rate != slow_rate else f'{rate / slow_rate:.1f} x':>11}",
             flush=True,
         )
@@ -102,6 +114,10 @@ def _rate(spent: Spent) -> float:
 
 def _client_us(spent: Spent) -> float:
     return spent.client_us
+
+
+def _busy(spent: Spent) -> float:
+    return spent.server_cpu_s / spent.wall_s
 
 
 def load() -> str:
