@@ -6,7 +6,7 @@ import struct
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from burst.wire.events import Ponged, SettingsChanged
@@ -245,7 +245,7 @@ class FrameIntake(SendSide, ABC):
             if key == Setting.HEADER_TABLE_SIZE:
                 self.encoder.resize(value)
         self.output.append(SETTINGS_ACK)
-        self.events.append(SettingsChanged(self.peer))
+        self.events.append(SettingsChanged(replace(self.peer)))
         if self.peer.initial_window_size != before:
             self._initial_window_changed()
 
