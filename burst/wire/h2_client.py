@@ -158,6 +158,18 @@ class ClientConnection(H2Connection):
             self.reset(stream_id, ErrorCode.CANCEL)
         return tags
 
+    def withdraw(self, opened_before_ns: int) -> Int64Column:
+        """Cancel streams opened before an instant whose bodies still wait for a window; return their tags.
+
+        A request that was never whole was not acted upon.
+        """
+        rows = self.streams.rows_of(np.fromiter(self._waiting, np.int64, self.blocked))
+        rows = rows[self.streams["opened_ns"][rows] < opened_before_ns]
+        tags: Int64Column = self.streams["tag"][rows]
+        for stream_id in self.streams.ids[rows].tolist():
+            self.reset(stream_id, ErrorCode.CANCEL)
+        return tags
+
     def lose(self) -> Int64Column:
         """Give up every open stream, the connection being gone; return their tags: perhaps they were processed."""
         held = self.streams.held()

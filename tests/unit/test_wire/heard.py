@@ -18,7 +18,7 @@ from burst.wire.huffman import huffman_decode
 Told = dict[Any, list[Any]]
 
 
-def told(events: Sequence[Any], into: Told | None = None) -> Told:
+def told(events: Sequence[Any], into: Told | None = None) -> Told:  # noqa: C901 (a table)
     """By stream or tag, what was said of it, in order; under "connection" what was said of all."""
     found: Told = defaultdict(list) if into is None else into
     for event in events:
