@@ -185,6 +185,8 @@ class _Refused(Exception):  # noqa: N818 (an answer)
 async def _explain_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Make every error one JSON object: ``mistakes``, each with where, what and hint."""
     try:
+        if "Origin" in request.headers:  # a page in a browser on this machine is not the person at it
+            raise _Refused(403, "Origin", "this API is not for web pages", "leave the Origin header out")
         return await handler(request)
     except _Refused as refused:
         return _mistaken(refused.status, refused.mistakes)

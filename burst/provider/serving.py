@@ -77,6 +77,7 @@ class Serving:
     def __init__(self, brief: Brief) -> None:
         self.brief = brief
         self._clock = _MonotonicClock()
+        self._wall_s = time.time  # what provider tokens are dated by
         behaviour = Behaviour.model_validate(brief.behaviour)
         self._tokens = TokenCheck(read_keys(behaviour.keys, Path(brief.folder)), behaviour.team)
         self.witness = WitnessPart.create(Path(brief.witness), brief.run, brief.audience) if brief.witness else None
@@ -85,7 +86,7 @@ class Serving:
         if brief.run:
             self.front.go_ns = NEVER_NS  # a run's outages count from its GO
         self.busy = BusyTime(None if self.witness is None else self.witness.counters)
-        self._servers: list[Any] = []
+        self.servers: list[Any] = []
         self._served = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
@@ -105,7 +106,7 @@ class Serving:
         tokens = self._tokens
 
         def token_reason(authorization: bytes) -> str | None:
-            now_s = time.time()
+            now_s = self._wall_s()
             reason = tokens.check(authorization, now_s)
             # Of one key: the first part of a token names it. Other senders have other keys.
             scope = authorization.partition(b".")[0].decode("ascii", "replace")
@@ -124,30 +125,40 @@ class Serving:
 
     async def run(self, read_already: bytes) -> None:
         """Listen, obey, stop at the end of standard input, of which something may have been read already."""
-        loop = asyncio.get_running_loop()
         orders = asyncio.StreamReader(limit=LONGEST_ORDER)
         orders.feed_data(read_already)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+        await self.open()
+        _say({"ready": True, "pid": os.getpid()})
+        try:
+            while line := await orders.readline():
+                _say(self.obey(line))
+        except BrokenPipeError:
+            pass  # nobody reads our answers: the supervisor is dead
+        self.close()
+        if self.brief.ephemeral:
+            shutil.rmtree(self.brief.ephemeral, ignore_errors=True)
+
+    async def open(self) -> None:
+        """Listen, and begin to keep time. Raises OSError."""
         tls = None
         if self.brief.certificate:
             tls = server_context(self.brief.certificate, self.brief.key, self.brief.client_ca)
         for address in self.brief.listen:
-            self._servers.append(await self._listen(address, tls))
+            self.servers.append(await self._listen(address, tls))
         self._plan_limits(self.front.fates.behaviour)
         self._tick()
-        _say({"ready": True, "pid": os.getpid()})
-        try:
-            while line := await orders.readline():
-                _say(self._obey(line))
-        except BrokenPipeError:
-            pass  # nobody reads our answers: the supervisor is dead
-        for server in self._servers:
+
+    def close(self) -> None:
+        """Listen no more, and cut every connection off."""
+        for server in self.servers:
             server.close()
         for link in list(self.front.links.values()):
             link.abort()
+        for handle in (self._timer, *self._limits):
+            if handle is not None:
+                handle.cancel()
         remove_unix_sockets(self.brief.listen)
-        if self.brief.ephemeral:
-            shutil.rmtree(self.brief.ephemeral, ignore_errors=True)
 
     async def _listen(self, address: str, tls: ssl.SSLContext | None) -> Any:
         loop = asyncio.get_running_loop()
@@ -187,8 +198,8 @@ class Serving:
 
     # -- orders ----------------------------------------------------------------------------------------------------
 
-    def _obey(self, line: bytes) -> dict[str, Any]:
-        """Carry out an order; return the answer, which says what is wrong with an order that cannot be."""
+    def obey(self, line: bytes) -> dict[str, Any]:
+        """Carry out an order, a JSON object; return the answer, which says what is wrong with one that cannot be."""
         order: dict[str, Any] = {}
         try:
             order = msgspec.json.decode(line, type=dict[str, Any])

@@ -113,6 +113,7 @@ def _house(command: ProviderCommand, behaviour: Mapping[str, Any], folder: Path)
         witness=command.witness,
         seed=command.seed,
         behaviour_folder=command.behaviour.parent if command.behaviour else Path(),
+        ephemeral=None if command.folder else folder,
         names=command.names,
     )
 
