@@ -220,7 +220,7 @@ class Apns:
         hi: int,
     ) -> int:
         size = len(rendered.text.raw)
-        if size > connection.peer.initial_window_size:
+        if not connection.fits(size):
             return self._write_one(link, connection, prepared, lo)
         shape = self._requests.shape(connection, prepared, rendered, lo)
         if isinstance(shape, bytes):
@@ -325,9 +325,9 @@ class Apns:
         while True:
             await asyncio.sleep(self._until_next_look_ns() / NS_PER_S)
             now_ns = self._context.clock.now_ns()
+            self._look_for_stuck(now_ns)  # before room is made by cancelling
             self._cancel_overdue(now_ns)
             self._pool.look_after()
-            self._look_for_stuck(now_ns)
             self._give_back(now_ns)
             if self._credentials.due():
                 self._renew_soon()
@@ -350,9 +350,20 @@ class Apns:
     def _cancel_overdue(self, now_ns: int) -> None:
         """Cancel requests without an answer; just before the engine gives them up, so that each is told once."""
         assert self._pool is not None
-        if self._context.answer_within_ns < NEVER_NS:
-            for tags in self._pool.cancel_overdue(now_ns + _EARLY_NS - self._context.answer_within_ns):
-                self._add(tags, Answer.DOUBTFUL, said.OVERDUE, now_ns)
+        if self._context.answer_within_ns == NEVER_NS:
+            return
+        before_ns = now_ns + _EARLY_NS - self._context.answer_within_ns
+        for link in self._pool.links:
+            self._withdraw(link, before_ns, now_ns)
+        for tags in self._pool.cancel_overdue(before_ns):
+            self._add(tags, Answer.DOUBTFUL, said.OVERDUE, now_ns)
+
+    def _withdraw(self, link: H2Link, before_ns: int, now_ns: int) -> None:
+        """Take back requests whose payload is not out: nobody can have acted upon them."""
+        connection = cast("ClientConnection", link.connection)
+        if connection.blocked:
+            self._add(connection.withdraw(before_ns), Answer.REFUSED, said.UNFINISHED, now_ns)
+            link.flush()
 
     def _look_for_stuck(self, now_ns: int) -> None:
         """Replace connections that have no room and nothing to wait for; refuse when that has lasted too long.
@@ -367,6 +378,7 @@ class Apns:
             if not waiting and (link.full or not connection.room(self._body_bytes)):
                 since_ns = stuck[id(link)] = self._stuck_since_ns.get(id(link), now_ns)
                 if now_ns - since_ns > STUCK_AFTER_NS:
+                    self._withdraw(link, NEVER_NS, now_ns)
                     link.close()
         self._stuck_since_ns = stuck
         if len(stuck) < len(self._pool.links):

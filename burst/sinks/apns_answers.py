@@ -66,6 +66,7 @@ REASONS = (
     "connection told to go (GOAWAY)",
     "answer that is no HTTP/2",
     "no connection to send it over",
+    "window never opened",
 )
 NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
 ANOTHER, NONE_GIVEN = "another reason", "no reason given"
@@ -73,7 +74,7 @@ LOST = "connection lost"
 OVERDUE = "no answer in time: cancelled"
 RESET, REFUSED_STREAM, NO_HTTP2 = "stream reset", "stream refused", "answer that is no HTTP/2"
 TOLD_TO_GO = "connection told to go (GOAWAY)"
-UNSENDABLE = "no connection to send it over"
+UNSENDABLE, UNFINISHED = "no connection to send it over", "window never opened"
 
 
 def meaning(status: int, reason: str) -> Answer:

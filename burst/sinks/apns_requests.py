@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ TOKEN_WIDTH = 64  # hex digits of a device token, as all of Apple's have been so
 _MOST_SHAPES = 64
 _PATH = b"/3/device/"
 _PLAIN = (b":path", b"apns-id")
+DEFAULT_TABLE_BYTES = 4096  # RFC 9113, 6.5.2; the encoder uses no more
+_FIELD_OVERHEAD_BYTES = 32  # of an entry in a table (RFC 7541, 4.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,18 @@ class Requests:
 
     def authorize(self, token: Secret[bytes] | None) -> None:
         """Show this provider token from now on."""
-        if token != self._authorization:
-            self._authorization = token
-            self._version += 1
+        if token == self._authorization and self._version:
+            return
+        self._authorization = token
+        self._version += 1
+        fields = [*self._first, *self._fixed, (b"authorization", b"" if token is None else token.reveal())]
+        self._names = frozenset({*_PLAIN, *(name for name, _ in fields)})
+        self._table_bytes = sum(len(name) + len(value) + _FIELD_OVERHEAD_BYTES for name, value in fields)
+
+    def _plain(self, connection: ClientConnection) -> Container[bytes]:
+        """Return what no table shall take up: in one too small for all the rest, they would drive each other out."""
+        small = connection.peer.header_table_size < min(self._table_bytes, DEFAULT_TABLE_BYTES)
+        return self._names if small else _PLAIN
 
     # -- many ------------------------------------------------------------------------------------------------------
 
@@ -110,7 +122,7 @@ class Requests:
         if block is None:
             generation = encoder.generation
             digits, ident = rendered.digits[at].tobytes(), self._ident(int(prepared.indexes[at]))
-            block = encoder.encode(self._fields(digits, ident), plain=_PLAIN)
+            block = encoder.encode(self._fields(digits, ident), plain=self._plain(connection))
             if encoder.generation != generation:
                 return block
             block = self._learn(connection, block, digits)
@@ -165,7 +177,7 @@ class Requests:
         return self._block(connection, token.encode(), ident), self.body(_one(token), token.encode(), number)
 
     def _block(self, connection: ClientConnection, digits: bytes, ident: bytes) -> bytes:
-        return connection.encoder.encode(self._fields(digits, ident), plain=_PLAIN)
+        return connection.encoder.encode(self._fields(digits, ident), plain=self._plain(connection))
 
     def _fields(self, digits: bytes, ident: bytes) -> list[tuple[bytes, bytes]]:
         fields = [*self._first, (b":path", _PATH + digits), (b"apns-id", ident), *self._fixed]
