@@ -100,8 +100,8 @@ class Drive:
 
     async def until(self, share: float) -> None:
         """Wait until so many of all people have an outcome."""
-        while self.done < share * self.people:
-            await asyncio.sleep(0.002)  # noqa: ASYNC110 (a file's content, not an event)
+        while self.done < share * self.people:  # noqa: ASYNC110 (a file's content, not an event)
+            await asyncio.sleep(0.002)
 
 
 def stand_in_of(house: Supervisor) -> StandIn:

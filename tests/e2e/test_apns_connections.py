@@ -18,7 +18,7 @@ async def test_goaway_in_mid_run_loses_nothing_and_doubles_nothing(tmp_path):
     told = await drive(tmp_path, 20_000, SLOW | {"goaway": {"after_requests": 1000}}, retry=QUICK)
     assert told.outcomes == {"ACCEPTED": 20_000}
     assert told.connections >= 10
-    assert set(reason for _, reason in told.reasons) <= {"connection told to go (GOAWAY)"}
+    assert {reason for _, reason in told.reasons} <= {"connection told to go (GOAWAY)"}
     told.assert_books_agree()
 
 
@@ -121,7 +121,7 @@ async def test_a_server_that_grants_no_stream_ends_the_run(tmp_path):
         {"max_frame_size": 16_384, "connection_window": 65_535},
         {"slow_bytes": {"bytes": 5, "every": "1ms"}, "max_concurrent_streams": 20},
     ],
-    ids=lambda behaviour: "-".join(f"{key}" for key in behaviour) + str(list(behaviour.values())[0])[:6],
+    ids=lambda behaviour: "-".join(f"{key}={value}" for key, value in behaviour.items() if isinstance(value, int)),
 )
 async def test_narrow_servers_are_served_all_the_same(tmp_path, behaviour):
     people = 100 if "slow_bytes" in behaviour or behaviour.get("initial_window") == 1 else 5000
@@ -131,7 +131,7 @@ async def test_narrow_servers_are_served_all_the_same(tmp_path, behaviour):
     told.assert_books_agree()
 
 
-@pytest.mark.parametrize("how", ["refuse", "reset", "goaway"])
+@pytest.mark.parametrize("how", ["refuse", "reset"])
 async def test_an_outage_that_says_no_delays_and_loses_nobody(tmp_path, how):
     behaviour = SLOW | {"outages": [{"at": "50ms", "lasts": "400ms", "how": how}]}
     told = await drive(tmp_path, 5000, behaviour, {"rate": "20k/s"}, retry=QUICK | {"attempts": 30})
@@ -140,11 +140,12 @@ async def test_an_outage_that_says_no_delays_and_loses_nobody(tmp_path, how):
     told.assert_books_agree()
 
 
-@pytest.mark.parametrize("how", ["hang", "close"])
+@pytest.mark.parametrize("how", ["hang", "close", "goaway"])
 async def test_an_outage_without_a_word_leaves_doubt_about_those_under_way_alone(tmp_path, how):
     behaviour = SLOW | {"outages": [{"at": "50ms", "lasts": "400ms", "how": how}], "max_concurrent_streams": 100}
     told = await drive(tmp_path, 5000, behaviour, {"rate": "20k/s"}, retry=QUICK)
-    assert set(told.outcomes) == {"ACCEPTED", "UNKNOWN"}
+    # After GOAWAY the stand-in closes at once: what was on its way then meets a reset, and nobody can say.
+    assert {"ACCEPTED"} <= set(told.outcomes) <= {"ACCEPTED", "UNKNOWN"}
     assert told.outcomes["ACCEPTED"] >= 2500
     told.assert_books_agree()
 
