@@ -170,7 +170,9 @@ class Behaviour(Settings):
     streams_until_accept: Annotated[Count, Field(ge=1)] | None = Field(
         None, description="the limit until a connection's first accepted push; Apple's is 1 with a provider token"
     )
-    initial_window: SizeBytes = Field(65_535, le=2**31 - 1, description="SETTINGS_INITIAL_WINDOW_SIZE")
+    initial_window: SizeBytes = Field(
+        65_535, le=2**31 - 1, description="SETTINGS_INITIAL_WINDOW_SIZE; 0: no body ever comes"
+    )
     connection_window: SizeBytes = Field(
         16 * 2**20, ge=65_535, le=2**31 - 1, description="flow-control window of a connection; it begins at 65,535"
     )
@@ -191,6 +193,11 @@ class Behaviour(Settings):
 
     auth: Literal["any", "token", "certificate", "none"] = Field(
         "any", description="what a client must show; any: a provider token or a certificate; none: nothing"
+    )
+    token_updates: Literal["connection", "key"] = Field(
+        "connection",
+        description="where a second provider token within 20 minutes is refused: on one connection, as seen of Apple, "
+        "or for one key on all of them, as a whole fleet should have one token",
     )
     topics: tuple[str, ...] = Field((), description="apns-topics that are allowed; default: all")
     keys: dict[str, str] = Field(

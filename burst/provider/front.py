@@ -15,7 +15,7 @@ from burst.model.ports import Clock
 from burst.policy.wheel import Wheel
 from burst.provider.answers import Answers
 from burst.provider.fate import Act, Fates, Sight, UInt64Column, is_outage
-from burst.provider.intake import COLUMNS, TRACERS, Intake
+from burst.provider.intake import COLUMNS, TRACERS, Caller, Intake
 from burst.provider.link import ServedLink
 from burst.provider.refusal import Refusal, refusal
 from burst.runs.witness import Counter, WitnessPart
@@ -41,11 +41,15 @@ STREAM_COLUMNS: dict[str, type] = COLUMNS | {"id": cast("type", _ID_COLUMN), "ha
 class Visit:
     """What the provider keeps of a connection."""
 
-    serial: int
+    caller: Caller
     opened_ns: int
     requests: int = 0
     accepted: bool = False
-    certificate: bool = False  # the client showed one
+
+    @property
+    def serial(self) -> int:
+        """The connection's number."""
+        return self.caller.serial
 
 
 class Manners(Protocol):
@@ -61,6 +65,10 @@ class Manners(Protocol):
 
     def after_accept(self, link: ServedLink) -> None:
         """Its first push was accepted."""
+        ...
+
+    def lost(self, visit: Visit) -> None:
+        """Forget a connection."""
         ...
 
     def turn_away(self, link: ServedLink, last: int, body: bytes) -> None:
@@ -123,7 +131,7 @@ class Front:
         self._serial += 1
         tls = link.transport.get_extra_info("ssl_object")
         shown = tls is not None and tls.getpeercert(binary_form=True) is not None
-        visit = link.note = Visit(self._serial, self._clock.now_ns(), certificate=shown)
+        visit = link.note = Visit(Caller(self._serial, shown), self._clock.now_ns())
         self.links[self._serial] = link
         self.sums.opened += 1
         self.sums.peak = max(self.sums.peak, len(self.links))
@@ -152,13 +160,16 @@ class Front:
     def lost(self, link: H2Link, error: BaseException | None) -> None:  # noqa: ARG002 (why does not matter here)
         """Forget a connection; answers still owed to it go nowhere."""
         visit: Visit | None = link.note
-        if visit is not None and self.links.pop(visit.serial, None) is not None and self.witness is not None:
+        if visit is None or self.links.pop(visit.serial, None) is None:
+            return
+        self.manners.lost(visit)
+        if self.witness is not None:
             self.witness.disconnect()
 
     # -- requests --------------------------------------------------------------------------------------------------
 
     def _take_heads(self, link: ServedLink, heads: Heads, now_ns: int) -> None:
-        facts = self.intake.read(heads, now_ns, certificate=link.note.certificate)
+        facts = self.intake.read(heads, now_ns, link.note.caller)
         streams, rows = link.connection.streams, heads.rows
         streams["index"][rows] = facts.index
         streams["key"][rows] = facts.key

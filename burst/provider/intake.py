@@ -51,8 +51,18 @@ COLUMNS: dict[str, type] = {
 
 Mask = npt.NDArray[np.bool_]
 UInt32Column = npt.NDArray[np.uint32]
-#: Fields of a request, and whether its connection showed a client certificate.
-Check = Callable[[Mapping[bytes, bytes], bool], Refusal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose requests these are: a connection's number, and whether it showed a client certificate."""
+
+    serial: int
+    certificate: bool = False
+
+
+#: Says what is wrong with the fields of a request.
+Check = Callable[[Mapping[bytes, bytes], Caller], Refusal | None]
 
 
 class Verdict(NamedTuple):
@@ -97,7 +107,7 @@ class Intake:
         self._check = check
         self._duplicate = duplicate
         self._largest = largest
-        self._shown = False
+        self._caller = Caller(0)
         self.refusals: list[Refusal | None] = [None]
         self._numbers: dict[Refusal, int] = {}
 
@@ -117,9 +127,9 @@ class Intake:
             self.refusals.append(found)
         return number
 
-    def read(self, heads: Heads, now_ns: int, *, certificate: bool = False) -> Facts:
-        """Return what these heads say; ``certificate`` tells that their connection showed one."""
-        self._shown = certificate
+    def read(self, heads: Heads, now_ns: int, caller: Caller) -> Facts:
+        """Return what these heads say."""
+        self._caller = caller
         if heads.layout is None:
             return self._read_one(heads.fields)
         plan = heads.layout.note
@@ -134,7 +144,7 @@ class Intake:
         if len(mapping) < len(fields) and self._duplicate([one.name for one in fields]):
             number = self.number_of(refusal("DuplicateHeaders"))
         else:
-            number = self.number_of(self._check(mapping, self._shown))
+            number = self.number_of(self._check(mapping, self._caller))
         ident = mapping.get(b"apns-id", b"")
         digits = mapping.get(b":path", b"").removeprefix(PATH)
         row = np.frombuffer(ident, dtype=np.uint8).reshape(1, -1) if len(ident) == ID_WIDTH else None
@@ -251,7 +261,7 @@ class Intake:
             mapping[b":path"] = _GOOD_PATH
         if plan.ident is not None:
             mapping[b"apns-id"] = _GOOD_ID
-        number = self.number_of(self._check(mapping, self._shown))
+        number = self.number_of(self._check(mapping, self._caller))
         if len(plan.verdicts) >= _MOST_VALUES:
             plan.verdicts.clear()
         verdict = Verdict(number, self._limit_of(mapping.get(b"apns-push-type", b"")), now_ns)
@@ -263,7 +273,7 @@ class Intake:
             one.name: huffman_decode(one.value) if one.huffman and one.start >= 0 else one.value
             for one in layout.row_fields(block)
         }
-        return self.number_of(self._check(mapping, self._shown))
+        return self.number_of(self._check(mapping, self._caller))
 
 
 def _plan_of(layout: Layout) -> Plan:

@@ -15,6 +15,7 @@ from burst.model.units import NS_PER_S
 from burst.provider.behaviour import Behaviour
 from burst.provider.front import Visit
 from burst.provider.link import ServedLink
+from burst.provider.provider_token import TokenCheck
 from burst.provider.refusal import refusal
 from burst.wire.frames import ErrorCode, Setting
 from burst.wire.h2_server import ServerConnection
@@ -29,6 +30,7 @@ class Behaved:
 
     def __init__(self, behaviour: Behaviour, clock: Clock, seed: int) -> None:
         self.behaviour = behaviour
+        self.tokens = TokenCheck()
         self.streams = behaviour.max_concurrent_streams
         self._clock = clock
         self._rng = np.random.Generator(np.random.SFC64([seed, _CHANCE_STREAM]))
@@ -68,7 +70,7 @@ class Behaved:
         behaviour = self.behaviour
         link.dribble(behaviour.slow_bytes)
         self._number_days(link, visit)
-        if visit.certificate and behaviour.auth != "token" and behaviour.streams_until_accept is not None:
+        if visit.caller.certificate and behaviour.auth != "token" and behaviour.streams_until_accept is not None:
             self._limit(link, self.streams)  # Apple waits for a push with a provider token; a certificate has no need
 
     def _number_days(self, link: ServedLink, visit: Visit) -> None:
@@ -97,6 +99,21 @@ class Behaved:
         """Lift the limit of a connection that has shown itself good."""
         if self.behaviour.streams_until_accept is not None:
             self._limit(link, self.streams)
+
+    def lost(self, visit: Visit) -> None:
+        """Forget which provider tokens a connection has used."""
+        self.tokens.forget(_scope(visit.serial))
+
+    def token_reason(self, authorization: bytes, serial: int, now_s: float) -> str | None:
+        """Return why a connection's provider token is refused, or None."""
+        reason = self.tokens.check(authorization, now_s)
+        if reason is not None:
+            return reason
+        scope = _scope(serial)
+        if self.behaviour.token_updates == "key":  # noqa: S105 (no password)
+            # The first part of a token names its key.
+            scope = authorization.partition(b".")[0].decode("ascii", "replace")
+        return "TooManyProviderTokenUpdates" if self.tokens.updates_too_fast(authorization, now_s, scope) else None
 
     def turn_away(self, link: ServedLink, last: int, body: bytes) -> None:
         """GOAWAY for streams above ``last``; the others are answered, then the connection closes."""
@@ -144,6 +161,10 @@ class Behaved:
         if not link.gone:
             link.connection.change_settings({Setting.MAX_CONCURRENT_STREAMS: streams})
             link.flush()
+
+
+def _scope(serial: int) -> str:
+    return f"connection {serial}"
 
 
 def reset_connection(link: ServedLink) -> None:

@@ -15,7 +15,7 @@ import shutil
 import ssl
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,11 @@ from burst.provider.behaviour import Behaviour
 from burst.provider.busy import BusyTime
 from burst.provider.fate import Fates
 from burst.provider.front import STREAM_COLUMNS, Front
-from burst.provider.intake import Intake
+from burst.provider.intake import Caller, Intake
 from burst.provider.link import ServedLink
 from burst.provider.manners import Behaved, reset_connection
 from burst.provider.provider_token import TokenCheck, read_keys
+from burst.provider.refusal import Refusal
 from burst.runs.witness import Counter, WitnessPart
 from burst.wire.frames import ErrorCode
 from burst.wire.tls import server_context
@@ -79,9 +80,10 @@ class Serving:
         self._clock = _MonotonicClock()
         self._wall_s = time.time  # what provider tokens are dated by
         behaviour = Behaviour.model_validate(brief.behaviour)
-        self._tokens = TokenCheck(read_keys(behaviour.keys, Path(brief.folder)), behaviour.team)
+        keys = read_keys(behaviour.keys, Path(brief.folder))
         self.witness = WitnessPart.create(Path(brief.witness), brief.run, brief.audience) if brief.witness else None
         self.manners = Behaved(behaviour, self._clock, brief.seed + brief.process)
+        self.manners.tokens = TokenCheck(keys, behaviour.team)
         self.front = Front(self._fates(behaviour), self._intake(behaviour), self.witness, self._clock, self.manners)
         if brief.run:
             self.front.go_ns = NEVER_NS  # a run's outages count from its GO
@@ -103,23 +105,13 @@ class Serving:
         )
 
     def _intake(self, behaviour: Behaviour) -> Intake:
-        tokens = self._tokens
+        def check(fields: Mapping[bytes, bytes], caller: Caller) -> Refusal | None:
+            def token_reason(authorization: bytes) -> str | None:
+                return self.manners.token_reason(authorization, caller.serial, self._wall_s())
 
-        def token_reason(authorization: bytes) -> str | None:
-            now_s = self._wall_s()
-            reason = tokens.check(authorization, now_s)
-            # Of one key: the first part of a token names it. Other senders have other keys.
-            scope = authorization.partition(b".")[0].decode("ascii", "replace")
-            if reason is None and tokens.updates_too_fast(authorization, now_s, scope):
-                return "TooManyProviderTokenUpdates"
-            return reason
+            return check_head(fields, behaviour, token_reason, certificate=caller.certificate)
 
-        return Intake(
-            self.brief.run,
-            lambda fields, shown: check_head(fields, behaviour, token_reason, certificate=shown),
-            duplicated,
-            behaviour.max_payload,
-        )
+        return Intake(self.brief.run, check, duplicated, behaviour.max_payload)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -259,7 +251,7 @@ class Serving:
         behaviour, before = Behaviour.model_validate(mapping), self.manners.behaviour
         keys = read_keys(behaviour.keys, Path(self.brief.folder))
         if (behaviour.keys, behaviour.team) != (before.keys, before.team):
-            self._tokens = TokenCheck(keys, behaviour.team)
+            self.manners.tokens = TokenCheck(keys, behaviour.team)
         self.front.behave(self._fates(behaviour), self._intake(behaviour))
         self.manners.behave(behaviour, self.front.links.values())
         if behaviour.stream_limits != before.stream_limits:

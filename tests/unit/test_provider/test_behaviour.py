@@ -38,6 +38,7 @@ slow_bytes: {bytes: 3, every: 10ms}
 closed_windows: true
 echo_id: false
 auth: none
+token_updates: key
 topics: [com.example.app]
 keys: {ABC1234567: key.pem}
 team: DEF7654321

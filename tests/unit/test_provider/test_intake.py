@@ -343,7 +343,17 @@ async def test_a_provider_token_that_changes_too_soon_is_refused_and_the_one_bef
         first, second, other = bearer(time.time()), bearer(time.time() - 1), bearer(time.time() - 2, "KEZ")
         requests = [client.request(authorization=one) for one in (first, second, other) * 4]
         answers = await client.send(*requests)
-    assert answers == [OK, (429, "TooManyProviderTokenUpdates"), OK] * 4
+    assert answers == [OK, (429, "TooManyProviderTokenUpdates"), (429, "TooManyProviderTokenUpdates")] * 4
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("connection", OK), ("key", (429, "TooManyProviderTokenUpdates"))])
+async def test_connections_with_a_token_each_are_refused_only_where_a_key_has_one(inside, scope, expected):
+    async with inside(auth="token", token_updates=scope) as house, raw(house) as one, raw(house) as other:
+        assert await one.send(one.request(authorization=bearer(time.time()))) == [OK]
+        assert await other.send(other.request(authorization=bearer(time.time() - 1))) == [expected]
+    async with inside(auth="token", token_updates="key") as house, raw(house) as client:
+        for key_id in ("ONE", "TWO"):  # keys do not know of each other
+            assert await client.send(client.request(authorization=bearer(time.time(), key_id))) == [OK]
 
 
 async def test_a_token_that_was_adopted_is_remembered_over_a_change_of_behaviour(inside):
