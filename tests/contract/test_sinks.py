@@ -1,21 +1,28 @@
 """What every sink promises, asked of every row of the table; then what the modelled provider promises beyond it.
 
-A new sink needs a case below. Time stands still but for the tests' own steps, so nothing here waits.
+A new sink needs a case below. For sinks within the process time stands still but for the tests' own steps, so nothing
+waits; a sink of the network gets the machine's clock, a loop of its own to be woken on, and a real provider.
 """
 
 import asyncio
+import shutil
+import tempfile
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import uvloop
 
-from burst.model.batch import Batch
-from burst.model.outcome import Answer
-from burst.model.ports import NEVER_NS, Prepared, Sink, SinkContext
+from burst.model.batch import Batch, Platform, TokenEncoding
+from burst.model.outcome import Answer, State
+from burst.model.ports import NEVER_NS, Prepared, Sink, SinkContext, StandIn, Tracing
 from burst.model.scenario import SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
+from burst.provider.supervisor import House, Supervisor
+from burst.runs.witness import Reconciled, WitnessPart, reconcile
 from burst.wiring.sinks import SINKS, build_sink
 
 SEED = 2024
@@ -34,19 +41,96 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("modelled", {"silent": 0.5, "outage": {"at": "10ms", "lasts": "30ms", "how": "hang"}}),
+    ("apns", {"provider": {"tls": True}}),
+    (
+        "apns",
+        {
+            "connections": 2,
+            "streams": 300,
+            "rate": "100k/s",
+            "provider": {
+                "dead": 0.05,
+                "latency": {"p50": "1ms", "p99": "5ms"},
+                "answers": [{"share": 0.05, "reason": "ServiceUnavailable"}],
+                "reset_streams": 0.05,
+                "goaway": {"after_requests": 3000},
+            },
+        },
+    ),
+    ("apns", {"silent": 0.02, "provider": {"silent": 0.02}}),
 ]
+NETWORK = {"apns"}
 every_sink = pytest.mark.parametrize(
-    ("name", "settings"), CASES, ids=["-".join([name, *settings]) for name, settings in CASES]
+    ("name", "settings"),
+    CASES,
+    ids=["-".join([name, *settings, *settings.get("provider", ())]) for name, settings in CASES],
 )
+ANSWER_WITHIN_NS = 400 * NS_PER_MS
+HANG_S = 60.0
 
 
 def test_every_sink_in_the_table_has_a_case():
     assert {name for name, _ in CASES} == set(SINKS)
 
 
+def built(name: str, settings: dict[str, Any]) -> Sink:
+    """Build a case's sink, without what is said of its provider."""
+    network = {"provider", "silent"} if name in NETWORK else set()
+    own = {key: value for key, value in settings.items() if key not in network}
+    return build_sink(SinkChoice(name=name, settings=own))
+
+
+class RealClock:
+    """The machine's."""
+
+    now_ns = staticmethod(time.monotonic_ns)
+
+
+class Provider:
+    """The stand-in that a network sink of the suite sends to. ``provider`` in a case's settings is what it does."""
+
+    def __init__(self, wanted: dict[str, Any], people: int) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="burst-contract-"))
+        behaviour = {key: value for key, value in wanted.items() if key != "tls"}
+        house = House(
+            self.folder / "keys",
+            behaviour,
+            tls=wanted.get("tls", False),
+            run="run",
+            audience=people,
+            witness=self.folder,
+        )
+        self._supervisor = Supervisor(house)
+
+    async def start(self) -> StandIn:
+        await self._supervisor.start()
+        authority, tls = self._supervisor.authority, self._supervisor.house.tls
+        ca = str(authority.ca) if tls else ""
+        return StandIn(self._supervisor.url, ca, str(authority.p8), authority.key_id, authority.team_id)
+
+    async def requests(self) -> int:
+        return sum(state["requests"] for state in await self._supervisor.order("state"))
+
+    async def hold_against(self, states: np.ndarray) -> Reconciled:
+        """End it; hold what its witness saw against a ledger of these states."""
+        await self._supervisor.stop()
+        parts = [WitnessPart.open(path) for path in self._supervisor.parts()]
+        seen = reconcile(parts, states, np.full(states.size, 255, dtype=np.uint8), 0)
+        for part in parts:
+            part.close()
+        return seen
+
+    async def stop(self) -> None:
+        await self._supervisor.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 @dataclass
 class Rig:
-    """A sink with everything around it: tickets, answers, the provider's count."""
+    """A sink with everything around it: tickets, answers, the provider's count, and time.
+
+    ``woken`` is set by a sink of the network; it is None where time stands still.
+    """
 
     sink: Sink
     clock: Any
@@ -57,6 +141,38 @@ class Rig:
     sent: dict[int, int] = field(default_factory=dict)  # ticket -> when
     answered: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)  # -> when, code, after, reason
     number: int = 0
+    woken: asyncio.Event | None = None
+    provider: Provider | None = None
+
+    async def pass_time(self, ns: int) -> None:
+        """Let time go by; what a network sink would do meanwhile, it does."""
+        if self.woken is None:
+            self.clock.advance(ns)
+        else:
+            await asyncio.sleep(min(ns, 500 * NS_PER_MS) / NS_PER_S)
+
+    async def send_all(self, prepared: Prepared, lo: int = 0, hi: int | None = None) -> None:
+        """Send as credit comes, taking answers in between."""
+        hi = prepared.tickets.size if hi is None else hi
+        give_up_s = time.monotonic() + HANG_S
+        while lo < hi:
+            lo += self.send(prepared, lo, hi)
+            if lo < hi:
+                self.read()
+                if self.woken is not None:
+                    await self._until_woken()
+                assert time.monotonic() < give_up_s, "credit never comes"
+
+    async def _until_woken(self) -> None:
+        """Wait as the engine does: to be woken, or until the sink says that it is worth asking."""
+        soonest = self.sink.next_answer_ns()
+        wait_s = 0.25 if soonest == NEVER_NS else max(0.0, (soonest - self.clock.now_ns()) / NS_PER_S)
+        try:
+            async with asyncio.timeout(min(wait_s, 0.25)):
+                await self.woken.wait()
+        except TimeoutError:
+            pass
+        self.woken.clear()
 
     def batch(self, first: int, count: int) -> Prepared:
         batch: Batch = self.make(self.number, first, count)
@@ -105,8 +221,15 @@ class Rig:
             found += size
         return found
 
-    def drain(self) -> None:
+    async def drain(self) -> None:
         """Read until the sink expects nothing more, going from answer to answer."""
+        if self.woken is not None:
+            give_up_s = time.monotonic() + HANG_S
+            while len(self.answered) < len(self.sent) and time.monotonic() < give_up_s:
+                self.read()
+                await self._until_woken()
+            assert len(self.answered) == len(self.sent), "the sink knows deadlines: every ticket has an answer"
+            return
         for _ in range(1_000_000):
             self.read()
             soonest = self.sink.next_answer_ns()
@@ -123,26 +246,62 @@ class Rig:
 
 
 @pytest.fixture
-def rig(clock, batch_of):
+async def rig(clock, batch_of):
     """Build and open a sink: ``await rig(name, settings, people=...)``; every one of them is closed in the end."""
-    opened = []
+    made: list[Rig] = []
 
     async def build(name: str, settings: dict[str, Any], people: int = 10_000, worker: int = 0, workers: int = 1):
-        sink = build_sink(SinkChoice(name=name, settings=settings))
         received = np.zeros(people, dtype=np.uint8)
-        await sink.open(SinkContext("run", "event", people, SEED, worker, workers, clock, received))
-        sink.released(clock.now_ns())
-        made = Rig(sink, clock, batch_of, people, received, clock.now_ns())
-        opened.append(sink)
-        return made
+        if name not in NETWORK:
+            sink = built(name, settings)
+            await sink.open(SinkContext("run", "event", people, SEED, worker, workers, clock, received))
+            made.append(Rig(sink, clock, batch_of, people, received, clock.now_ns()))
+        else:
+            made.append(await _over_the_network(name, settings, people, worker, workers))
+        made[-1].sink.released(made[-1].clock.now_ns())
+        return made[-1]
 
     yield build
-    asyncio.run(_close_all(opened))
+    for one in made:
+        await one.sink.close()
+        if one.provider is not None:
+            await one.provider.stop()
 
 
-async def _close_all(sinks: list[Sink]) -> None:
-    for sink in sinks:
-        await sink.close()
+async def _over_the_network(name: str, settings: dict[str, Any], people: int, worker: int, workers: int) -> Rig:
+    provider, woken, clock = Provider(settings.get("provider", {}), people), asyncio.Event(), RealClock()
+    stand_in = await provider.start()
+    sink = built(name, settings)
+    context = SinkContext(
+        "run",
+        "event",
+        people,
+        SEED,
+        worker,
+        workers,
+        clock,
+        wake=woken.set,
+        answer_within_ns=ANSWER_WITHIN_NS,
+        stand_in=stand_in,
+    )
+    await sink.open(context)
+    return Rig(
+        sink,
+        clock,
+        _apple_batch,
+        people,
+        np.zeros(people, dtype=np.uint8),
+        clock.now_ns(),
+        woken=woken,
+        provider=provider,
+    )
+
+
+def _apple_batch(number: int, first: int, count: int) -> Batch:
+    """A batch of device tokens as Apple's are: 32 bytes, the person's index at their end."""
+    tokens = np.zeros((count, 32), dtype=np.uint8)
+    tokens[:, 28:] = np.arange(first, first + count, dtype=">u4").view(np.uint8).reshape(count, 4)
+    return Batch(number, first, count, Platform.IOS, TokenEncoding.RAW, tokens.tobytes(), 32)
 
 
 # -- every sink ----------------------------------------------------------------------------------------------------
@@ -150,11 +309,11 @@ async def _close_all(sinks: list[Sink]) -> None:
 
 @every_sink
 def test_it_is_what_the_port_asks_for(name, settings):
-    sink = build_sink(SinkChoice(name=name, settings=settings))
+    sink = built(name, settings)
     assert isinstance(sink, Sink)
     assert sink.reasons[0] == ""
     assert len(set(sink.reasons)) == len(sink.reasons) <= 256
-    assert sink.judge in {"provider", "sender", "entrance"}
+    assert sink.judge in {"witness", "provider", "sender", "entrance"}
 
 
 @every_sink
@@ -162,9 +321,11 @@ async def test_opening_and_preparing_send_nothing(rig, name, settings):
     made = await rig(name, settings)
     for start in range(0, 1000, 100):
         made.batch(start, 100)
-    made.clock.advance(3600 * NS_PER_S)
+    await made.pass_time(3600 * NS_PER_S)
     assert made.read() == 0
     assert not made.received.any()
+    if made.provider is not None:
+        assert await made.provider.requests() == 0
     assert made.sink.next_answer_ns() == NEVER_NS
 
 
@@ -185,14 +346,14 @@ async def test_every_ticket_taken_is_answered_at_most_once_and_no_other(rig, nam
         prepared = made.batch(start, 500)
         # In parts, as credit and pacing cut batches.
         for lo, hi in ((0, 1), (1, 333), (333, 500)):
-            assert made.send(prepared, lo, hi) == hi - lo
-            made.clock.advance(NS_PER_MS)
+            await made.send_all(prepared, lo, hi)
+            await made.pass_time(NS_PER_MS)
             made.read()
-    made.drain()
+    await made.drain()
     assert len(made.sent) == 10_000
     if "silent" not in settings:
         assert len(made.answered) == 10_000
-    made.clock.advance(3600 * NS_PER_S)
+    await made.pass_time(3600 * NS_PER_S)
     assert made.read() == 0
 
 
@@ -203,9 +364,16 @@ async def test_what_was_accepted_is_what_the_provider_counted(rig, name, setting
     for _ in range(3):  # the same people again, as retries would
         prepared = made.batch(100, 2000)
         people |= dict(zip(prepared.tickets.tolist(), prepared.indexes.tolist(), strict=True))
-        made.send(prepared)
-        made.clock.advance(15 * NS_PER_MS)
-    made.drain()
+        await made.send_all(prepared)
+        await made.pass_time(15 * NS_PER_MS)
+    await made.drain()
+    if made.sink.judge == "witness":
+        seen = await made.provider.hold_against(np.full(made.people, State.UNKNOWN, dtype=np.uint8))
+        silent = made.count(Answer.DOUBTFUL)
+        assert seen.accepted == made.count(Answer.ACCEPTED) + silent
+        assert seen.lost == 0
+        assert (silent > 0) == ("silent" in settings)
+        return
     if made.sink.judge != "provider":
         assert not made.received.any()
         return
@@ -231,11 +399,11 @@ async def test_it_takes_no_more_than_its_credit_and_all_of_that(rig, name, setti
 @every_sink
 async def test_revoking_returns_nothing_that_was_written_or_answered(rig, name, settings):
     made = await rig(name, settings)
-    made.send(made.batch(0, 100))
+    await made.send_all(made.batch(0, 100))
     made.read()
     back = made.sink.revoke()
     assert back.dtype == np.int64
-    made.drain()
+    await made.drain()
     assert set(back.tolist()) <= set(made.sent) - set(made.answered)
     assert not made.received[back & 0xFFFFFFFF].any()
     assert made.sink.revoke().size == 0
@@ -243,11 +411,13 @@ async def test_revoking_returns_nothing_that_was_written_or_answered(rig, name, 
 
 @every_sink
 async def test_closing_is_safe_at_any_time_and_twice(rig, name, settings):
-    await build_sink(SinkChoice(name=name, settings=settings)).close()
+    await built(name, settings).close()
     made = await rig(name, settings)
     made.send(made.batch(0, 100))
     await made.sink.close()
     await made.sink.close()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not [task for task in tasks if "burst/sinks" in str(task.get_coro())]
 
 
 @every_sink
@@ -257,23 +427,31 @@ async def test_refusals_say_certainly_not_processed(rig, name, settings):
     for start in range(0, 10_000, 1000):
         prepared = made.batch(start, 1000)
         indexes |= dict(zip(prepared.tickets.tolist(), prepared.indexes.tolist(), strict=True))
-        made.send(prepared)
-        made.clock.advance(5 * NS_PER_MS)
-    made.drain()
+        await made.send_all(prepared)
+        await made.pass_time(5 * NS_PER_MS)
+    await made.drain()
+    if made.provider is not None:
+        outcomes = {Answer.ACCEPTED: State.ACCEPTED, Answer.REJECTED: State.REJECTED, Answer.DOUBTFUL: State.UNKNOWN}
+        states = np.zeros(made.people, dtype=np.uint8)
+        for ticket, (_, code, *_) in made.answered.items():
+            states[indexes[ticket]] = outcomes.get(Answer(code), State.FAILED)
+        seen = await made.provider.hold_against(states)
+        assert seen.contradictions == {}
+        assert seen.lost == 0
+        assert seen.accepted == made.count(Answer.ACCEPTED) + seen.unknown_arrived
     for ticket, (_, code, *_) in made.answered.items():
         if code in {Answer.THROTTLED, Answer.REFUSED}:
             assert made.received[indexes[ticket]] == 0
 
 
-@every_sink
+def within_the_process(cases):
+    return [case for case in cases if case[0] not in NETWORK]
+
+
+@pytest.mark.parametrize(("name", "settings"), within_the_process(CASES))
 def test_it_keeps_its_promises_on_the_real_loop_and_clock(name, settings, batch_of):
-    import time
-
-    class RealClock:
-        now_ns = staticmethod(time.monotonic_ns)
-
     async def main() -> None:
-        sink, clock = build_sink(SinkChoice(name=name, settings=settings)), RealClock()
+        sink, clock = built(name, settings), RealClock()
         received = np.zeros(500, dtype=np.uint8)
         await sink.open(SinkContext("run", "event", 500, SEED, 0, 1, clock, received))
         sink.released(clock.now_ns() + 3600 * NS_PER_S)
@@ -290,6 +468,42 @@ def test_it_keeps_its_promises_on_the_real_loop_and_clock(name, settings, batch_
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+# -- sinks of the network --------------------------------------------------------------------------------------------
+
+over_the_network = pytest.mark.parametrize(
+    ("name", "settings"), [(name, settings) for name, settings in CASES if name in NETWORK]
+)
+
+
+@over_the_network
+async def test_a_tracer_comes_back_before_anybody_gets_anything(rig, name, settings):
+    made = await rig(name, {key: value for key, value in settings.items() if key != "silent"} | {"provider": {}})
+    assert isinstance(made.sink, Tracing)
+    assert "accepted" in await made.sink.trace()
+    assert await made.provider.requests() > 0
+    assert made.read() == 0
+
+
+@over_the_network
+async def test_the_engine_is_woken_for_every_answer(rig, name, settings):
+    made = await rig(name, settings)
+    await made.send_all(made.batch(0, 300))
+    while len(made.answered) < 300:
+        async with asyncio.timeout(HANG_S):
+            await made.woken.wait()
+        made.woken.clear()
+        made.read()
+
+
+@over_the_network
+async def test_what_is_sent_again_may_be_answered_again(rig, name, settings):
+    made = await rig(name, settings)
+    for _ in range(3):  # under new tickets, as the engine's retries have their own
+        await made.send_all(made.batch(0, 500))
+    await made.drain()
+    assert len(made.answered) == 1500
 
 
 # -- the modelled provider -----------------------------------------------------------------------------------------
@@ -328,7 +542,7 @@ async def test_an_answer_is_never_released_before_its_latency_has_passed(rig):
         made.send(made.batch(start, 100))
         made.clock.advance(1_234_567)
         made.read()
-    made.drain()
+    await made.drain()
     waits = [when - made.sent[ticket] for ticket, (when, *_) in made.answered.items()]
     assert len(waits) == 10_000
     assert min(waits) >= 40 * NS_PER_MS
@@ -353,7 +567,7 @@ async def test_a_fleet_is_granted_no_more_than_burst_and_rate(rig, clock, worker
         assert granted <= burst + rate * seconds + 1e-6
         clock.advance(int(rng.integers(1, 15 * NS_PER_MS)))
     for made in fleet:
-        made.drain()
+        await made.drain()
         throttled = [entry for entry in made.answered.values() if entry[1] == Answer.THROTTLED]
         assert throttled
         assert all(after == 25 * NS_PER_MS for _, _, after, _ in throttled)
@@ -367,7 +581,7 @@ async def test_a_fleet_is_granted_no_more_than_burst_and_rate(rig, clock, worker
 async def test_a_quota_without_a_wish_names_no_wait(rig):
     made = await rig("modelled", {"quota": {"rate": 10, "burst": 5}})
     made.send(made.batch(0, 100))
-    made.drain()
+    await made.drain()
     assert made.count(Answer.THROTTLED) == 95
     assert {after for _, _, after, _ in made.answered.values()} == {0}
 
@@ -378,7 +592,7 @@ async def rejected_people(made: Rig, order: list[int]) -> set[int]:
         prepared = made.batch(start, 1000)
         indexes |= dict(zip(prepared.tickets.tolist(), prepared.indexes.tolist(), strict=True))
         made.send(prepared)
-    made.drain()
+    await made.drain()
     return {indexes[ticket] for ticket, (_, code, *_) in made.answered.items() if code == Answer.REJECTED}
 
 
@@ -397,7 +611,7 @@ async def test_transient_refusals_have_their_share_and_hit_others_the_next_time(
     for _ in range(2):
         prepared = made.batch(0, 50_000)
         made.send(prepared)
-        made.drain()
+        await made.drain()
         first = int(prepared.tickets[0])
         hit.append(
             {
@@ -414,7 +628,7 @@ async def test_transient_refusals_have_their_share_and_hit_others_the_next_time(
 async def test_the_silent_are_processed_and_never_answered(rig):
     made = await rig("modelled", {"silent": 0.1}, people=50_000)
     made.send(made.batch(0, 50_000))
-    made.drain()
+    await made.drain()
     made.clock.advance(24 * 3600 * NS_PER_S)
     assert made.read() == 0
     assert set(made.codes()) == {Answer.ACCEPTED}
@@ -431,7 +645,7 @@ async def test_an_outage_takes_nothing_from_its_beginning_to_its_end(rig, how):
         prepared = made.batch(10 * at_ms, 10)
         made.send(prepared)
         phases |= dict.fromkeys(prepared.tickets.tolist(), phase)
-    made.drain()
+    await made.drain()
     by_phase: dict[str, list[int]] = {"before": [], "down": [], "after": []}
     for ticket, (_, code, _, reason) in made.answered.items():
         by_phase[phases[ticket]].append(code)
@@ -446,5 +660,5 @@ async def test_without_a_count_to_keep_it_answers_all_the_same(clock, batch_of):
     await sink.open(SinkContext("run", "event", 100, SEED, 0, 1, clock))
     made = Rig(sink, clock, batch_of, 100, np.zeros(100, np.uint8))
     made.send(made.batch(0, 100))
-    made.drain()
+    await made.drain()
     assert len(made.answered) == 100
