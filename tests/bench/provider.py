@@ -46,8 +46,8 @@ def _grounds() -> tuple[Ground, ...]:
             lambda: StandIn(_REQUESTS, tls=True),
             (
                 _entry("h2load over TLS, one token", lambda order: h2load.measure(order, tokens=1), _REQUESTS, 4),
-                _entry("aioapns: a few requests a read", aioapns.measure, 5_000, 500),
-                _entry("hey -h2: one request a read", hey.measure, 10_000, 500),
+                _entry("aioapns: every head changes the table", aioapns.measure, 5_000, 500),
+                _entry("hey -h2: bodies end in an empty DATA frame", hey.measure, 10_000, 500),
             ),
         ),
     )

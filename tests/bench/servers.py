@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -90,9 +91,13 @@ class StandIn(_Folder):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        told = self._ask(brief)
-        if not told.get("ready"):
-            raise SystemExit(f"the stand-in does not start: {told}")
+        try:
+            told = self._ask(brief)
+            if not told.get("ready"):
+                raise SystemExit(f"the stand-in does not start: {told}")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def _ask(self, line: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -119,7 +124,8 @@ class StandIn(_Folder):
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -165,13 +171,21 @@ class Nginx(_Folder):
             )
         )
         self._process = subprocess.Popen(
-            pinned([program, "-c", str(configuration), "-p", str(self.folder), "-e", "stderr"], SERVER_CORE)
+            # Nothing tells nginx that a bench was killed, if not the kernel.
+            pinned(
+                [
+                    *("setpriv", "--pdeathsig", "TERM"),
+                    *(program, "-c", str(configuration), "-p", str(self.folder), "-e", "stderr"),
+                ],
+                SERVER_CORE,
+            )
         )
         for _ in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
+        self.__exit__()
         raise SystemExit("nginx does not start")
 
     def cpu_s(self) -> float:
