@@ -7,6 +7,7 @@ within ``DIAL_GAP_S``, whatever happens, because opening and closing connections
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,16 +15,19 @@ from typing import Any, Protocol, cast
 
 from burst.model.batch import Int64Column
 from burst.model.errors import BurstError
-from burst.wire.h2_client import ClientConnection
+from burst.wire.h2_client import ClientConnection, Responses
 from burst.wire.transport import H2Link
 
 DIAL_GAP_S = 0.02
+DIAL_WITHIN_S = 15.0  # TCP and TLS together
+SETTINGS_WITHIN_S = 10.0  # from a connection that was made
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 10.0
-PROVED_S = 5.0  # a connection that lived so long, or was answered on, clears the backoff
+PROVED_S = 5.0  # a connection that lived so long, or answered a request, clears the backoff
 LAST_IDS = 1 << 20  # a connection this close to its last stream id is replaced
 PING_AFTER_S = 15.0  # of silence with streams open
 DEAD_AFTER_S = 10.0  # without an answer to that
+CLOSE_WITHIN_S = 0.5
 
 
 class Taker(Protocol):
@@ -36,6 +40,14 @@ class Taker(Protocol):
     def give_up(self, tags: Int64Column, why: str) -> None:
         """Learn that a connection is gone with these requests open: perhaps they were processed."""
         ...
+
+
+class WrongProtocolError(ConnectionError):
+    """TLS stands, and what the server speaks over it is not HTTP/2."""
+
+
+# What the next attempt will not mend: whoever waits for the first connection need not wait for another.
+_LASTING = (ssl.SSLCertVerificationError, PermissionError, WrongProtocolError)
 
 
 class H2Pool:
@@ -55,28 +67,46 @@ class H2Pool:
         self._taker = taker
         self._wake = wake
         self.links: list[H2Link] = []
-        self._leaving: list[H2Link] = []
+        self._connected: dict[_Kept, None] = {}  # in the order of their making: also those not ready, or leaving
+        self._hopeless: set[int] = set()  # places whose last attempt met what another will not mend
+        self._news = asyncio.Event()
+        self._all_lost = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
         self._next_dial_s = 0.0
-        self._heard_s: dict[int, float] = {}
-        self._pinged_s: dict[int, float] = {}
         self.last_error: BaseException | None = None
         self.dialled = 0
         self._closed = False
         self._random = random.Random()  # noqa: S311 (jitter)
 
     async def open(self, within_s: float) -> None:
-        """Open all connections; return when every one is up. Raises BurstError when none is in time."""
-        ready = [asyncio.get_running_loop().create_future() for _ in range(self._size)]
-        self._keepers = [asyncio.ensure_future(self._keep(future)) for future in ready]
-        await asyncio.wait(ready, timeout=within_s)
-        for future in ready:
-            future.cancel()
+        """Open all connections; return when every one is up, or the time is over and one is.
+
+        Raises BurstError when none is, at once where waiting would not help; the pool is closed then.
+        """
+        self._keepers = [asyncio.ensure_future(self._keep(number)) for number in range(self._size)]
+        for keeper in self._keepers:
+            keeper.add_done_callback(lambda _: self._news.set())
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._all_up()
+        finally:
+            if not self.links:
+                await self.close()
         if not self.links:
             reason = _reason(self.last_error) if self.last_error else "no SETTINGS came"
             raise BurstError(f"no connection within {within_s:g} s: {reason}", hint=_advice(self.last_error))
 
-    async def _keep(self, ready: asyncio.Future[None]) -> None:
+    async def _all_up(self) -> None:
+        """Wait until every connection is up, or has met what another attempt will not mend."""
+        while len(self.links) + len(self._hopeless) < self._size:
+            self._news.clear()
+            await self._news.wait()
+            for keeper in self._keepers:
+                if keeper.done():
+                    keeper.result()  # it ends by a fault of ours only
+
+    async def _keep(self, number: int) -> None:
         """Keep one connection up: dial, wait for its end, dial again."""
         failures = 0
         loop = asyncio.get_running_loop()
@@ -88,45 +118,55 @@ class H2Pool:
             self._next_dial_s = begins_s + DIAL_GAP_S
             await asyncio.sleep(begins_s - loop.time())
             self.dialled += 1
-            ended: asyncio.Future[None] = loop.create_future()
+            failures += 1
             try:
-                link = await self._dial(lambda ended=ended, ready=ready: _Kept(self, self._make(), ready, ended))  # type: ignore[misc]
-            except OSError as error:
-                self.last_error = error
-                failures += 1
+                async with asyncio.timeout(DIAL_WITHIN_S):
+                    kept = cast("_Kept", await self._dial(lambda: _Kept(self, self._make(), number)))
+            except (OSError, ValueError) as error:  # a host name that is none is a UnicodeError
+                self._failed(error, number)
                 continue
             up_s = loop.time()
-            await ended
-            kept = cast("_Kept", link)
-            failures = 0 if kept.answered or loop.time() - up_s > PROVED_S else failures + 1
+            await kept.ended
+            if kept.answered or loop.time() - up_s > PROVED_S:
+                failures = 0
+
+    def _failed(self, error: BaseException, number: int) -> None:
+        self.last_error = error
+        if isinstance(error, _LASTING):
+            self._hopeless.add(number)
+            self._news.set()
 
     # -- what links say --------------------------------------------------------------------------------------------
+
+    def made(self, link: _Kept) -> None:
+        """Hear of a connection that stands."""
+        link.heard_s = asyncio.get_running_loop().time()
+        self._connected[link] = None
 
     def received(self, link: H2Link) -> None:
         """Hand on what a connection said; notice when it comes up, and when it is leaving."""
         kept = cast("_Kept", link)
-        connection = cast("ClientConnection", link.connection)
-        self._heard_s[id(link)] = asyncio.get_running_loop().time()
+        connection = kept.client
+        kept.heard_s = asyncio.get_running_loop().time()
         events = connection.events
         if events:
-            kept.answered = kept.answered or connection.next_id > 1
+            kept.answered = kept.answered or any(isinstance(event, Responses) for event in events)
             self._taker.take(link, events)
             events.clear()
         if kept.waiting and connection.ready:
             kept.waiting = False
             self.links.append(link)
-            if not kept.ready.done():
-                kept.ready.set_result(None)
+            self._hopeless.discard(kept.number)
+            self._news.set()
         if connection.closing or connection.failed is not None or connection.next_id > 2**31 - LAST_IDS:
             self._let_go(kept)
         self._wake()
 
     def _let_go(self, kept: _Kept) -> None:
         """Give a connection no more requests; close it when what it has is answered."""
-        cast("ClientConnection", kept.connection).closing = True
+        kept.client.closing = True
         if kept in self.links:
             self.links.remove(kept)
-            self._leaving.append(kept)
         if not kept.ended.done():
             kept.ended.set_result(None)
         if not kept.connection.streams.open:
@@ -140,18 +180,18 @@ class H2Pool:
     def lost(self, link: H2Link, error: BaseException | None) -> None:
         """Forget a connection; what was open on it is in doubt."""
         kept = cast("_Kept", link)
-        connection = cast("ClientConnection", link.connection)
-        for links in (self.links, self._leaving):
-            if kept in links:
-                links.remove(kept)
-        self._heard_s.pop(id(link), None)
-        self._pinged_s.pop(id(link), None)
-        failed = connection.failed
-        if failed is not None:
-            error = ConnectionError(failed.text)
-        if error is not None or kept.waiting:
-            self.last_error = error or ConnectionError("the server closed the connection before its SETTINGS")
-        tags = connection.lose()
+        if kept in self.links:
+            self.links.remove(kept)
+        self._connected.pop(kept, None)
+        if not self._connected:
+            self._all_lost.set()
+        failed = kept.connection.failed
+        error = kept.fault or (ConnectionError(failed.text) if failed is not None else error)
+        if error is None and kept.waiting and not self._closed:
+            error = ConnectionError("the server closed the connection before its SETTINGS")
+        if error is not None:
+            self._failed(error, kept.number)
+        tags = kept.client.lose()
         if tags.size:
             self._taker.give_up(tags, "connection lost")
         if not kept.ended.done():
@@ -163,27 +203,35 @@ class H2Pool:
     def cancel_overdue(self, opened_before_ns: int) -> list[Int64Column]:
         """Cancel requests opened before an instant that are not answered; return their tags."""
         found = []
-        for link in [*self.links, *self._leaving]:
-            connection = cast("ClientConnection", link.connection)
-            tags = connection.overdue(opened_before_ns)
+        for kept in list(self._connected):
+            tags = kept.client.overdue(opened_before_ns)
             if tags.size:
                 found.append(tags)
-                link.flush()
+                kept.flush()
+                if kept.client.closing:
+                    self._let_go(kept)
         return found
 
-    def look_after(self) -> None:
-        """Ping connections that are silent with requests open; drop those that do not answer."""
-        now_s = asyncio.get_running_loop().time()
-        for link in [*self.links, *self._leaving]:
-            heard_s = self._heard_s.get(id(link), now_s)
-            pinged_s = self._pinged_s.get(id(link), 0.0)
-            if pinged_s > heard_s:
-                if now_s - pinged_s > DEAD_AFTER_S:
-                    link.abort()
-            elif link.connection.streams.open and now_s - heard_s > PING_AFTER_S:
-                self._pinged_s[id(link)] = now_s
-                link.connection.send_ping(b"burst\0\0\0")
-                link.flush()
+    def look_after(self, now_s: float | None = None) -> None:
+        """Ping connections that are silent with requests open; drop those that do not answer, or never began.
+
+        ``now_s`` is the loop's time, if it is to be another than that.
+        """
+        now_s = asyncio.get_running_loop().time() if now_s is None else now_s
+        for kept in list(self._connected):
+            silent_s = now_s - kept.heard_s
+            if kept.waiting:
+                if silent_s > SETTINGS_WITHIN_S:
+                    kept.fault = ConnectionError(f"no SETTINGS within {SETTINGS_WITHIN_S:.0f} s")
+                    kept.abort()
+            elif kept.pinged_s > kept.heard_s:
+                if now_s - kept.pinged_s > DEAD_AFTER_S:
+                    kept.fault = ConnectionError(f"silent for {silent_s:.0f} s, and no answer to a PING")
+                    kept.abort()
+            elif kept.connection.streams.open and silent_s > PING_AFTER_S:
+                kept.pinged_s = now_s
+                kept.connection.send_ping(b"burst\0\0\0")
+                kept.flush()
 
     async def close(self) -> None:
         """Close everything. Safe to call twice."""
@@ -192,44 +240,51 @@ class H2Pool:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self._keepers = []
-        for link in [*self.links, *self._leaving]:
-            link.close()
-        for _ in range(50):
-            if not self.links and not self._leaving:
+        for end in (H2Link.close, H2Link.abort):
+            if not self._connected:
                 return
-            await asyncio.sleep(0.01)
-        for link in [*self.links, *self._leaving]:
-            link.abort()
+            self._all_lost.clear()
+            for kept in list(self._connected):
+                end(kept)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await self._all_lost.wait()
 
 
 class _Kept(H2Link):
-    """A connection of a pool."""
+    """A connection of a pool. ``ended`` is done when it takes no more requests; it is worth replacing then."""
 
-    def __init__(
-        self,
-        pool: H2Pool,
-        connection: ClientConnection,
-        ready: asyncio.Future[None],
-        ended: asyncio.Future[None],
-    ) -> None:
+    def __init__(self, pool: H2Pool, connection: ClientConnection, number: int) -> None:
         super().__init__(connection, pool)
-        self.ready = ready
-        self.ended = ended
-        self.waiting = True
+        self.client = connection
+        self._pool = pool
+        self.number = number  # of its place in the pool
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting = True  # for its SETTINGS
         self.answered = False
+        self.heard_s = 0.0
+        self.pinged_s = 0.0
+        self.fault: Exception | None = None  # what we found wrong with it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, unless the server chose another protocol than HTTP/2."""
+        """Begin, unless the server chose another protocol than HTTP/2 (RFC 9113, section 3.2)."""
         tls = transport.get_extra_info("ssl_object")
-        if tls is not None and tls.selected_alpn_protocol() not in {"h2", None}:
-            transport.close()
+        chosen = "h2" if tls is None else tls.selected_alpn_protocol()
+        if chosen == "h2":
+            self._pool.made(self)
+            super().connection_made(transport)
             return
-        super().connection_made(transport)
+        self.fault = WrongProtocolError(
+            f"the server speaks {chosen or 'no protocol of ours'} over TLS, not HTTP/2 (ALPN)"
+        )
+        cast("asyncio.Transport", transport).abort()
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
     text = getattr(error, "strerror", None) or str(error)
     return str(text) or type(error).__name__
 
@@ -237,8 +292,12 @@ def _reason(error: BaseException) -> str:
 def _advice(error: BaseException | None) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "name its authority with ca_file, or use the host name that its certificate is for"
+    if isinstance(error, ssl.SSLError) and "CERTIFICATE" in (error.reason or ""):
+        return "it asks for a client certificate that it trusts: see certificate and certificate_key"
     if isinstance(error, ssl.SSLError):
         return "does it speak TLS there? for plain text write http:// in endpoint"
     if isinstance(error, ConnectionRefusedError):
         return "does anything listen there? check endpoint"
+    if isinstance(error, PermissionError):
+        return "what a run may reach is decided before it begins"
     return "does it speak HTTP/2 there? for plain text write http://, for TLS https://"

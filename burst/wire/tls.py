@@ -24,12 +24,18 @@ def client_context(ca_file: str = "", certificate: str = "", key: str = "") -> s
 
 
 def server_context(certificate: str, key: str, client_ca: str = "", *, demand: bool = False) -> ssl.SSLContext:
-    """Return a server's context; with ``client_ca`` it asks clients for a certificate, with ``demand`` it insists."""
+    """Return a server's context; with ``client_ca`` it asks clients for a certificate, with ``demand`` it insists.
+
+    Raises UsageError.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
     _load(context, certificate, key)
     if client_ca:
-        context.load_verify_locations(client_ca)
+        try:
+            context.load_verify_locations(client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"CA file {client_ca}: {_reason(error)}", hint="it must be PEM certificates") from None
         context.verify_mode = ssl.CERT_REQUIRED if demand else ssl.CERT_OPTIONAL
     return context
 

@@ -20,6 +20,7 @@ from burst.wire.h2 import H2Connection
 RECEIVE_BYTES = 512 * 1024
 BACKLOG_BYTES = 64 * 1024  # beyond this much unsent, the socket is full: no more requests until it drains
 BACKLOG_LIMIT = 8 * 1024 * 1024  # a peer that reads nothing but makes us write more than this is cut off
+LINGER_S = 5.0  # a peer that reads nothing has so long to take what was written before the close
 
 
 class Owner(Protocol):
@@ -61,6 +62,7 @@ class H2Link(aiofastnet.Protocol):
         self.full = False
         self.gone = False
         self.note: Any = None
+        self._linger: asyncio.TimerHandle | None = None
 
     def is_buffered_protocol(self) -> bool:
         """Say that reads go into a buffer of ours."""
@@ -96,6 +98,8 @@ class H2Link(aiofastnet.Protocol):
     def connection_lost(self, error: BaseException | None) -> None:
         """End."""
         self.gone = True
+        if self._linger is not None:
+            self._linger.cancel()
         self._owner.lost(self, error)
 
     def pause_writing(self) -> None:
@@ -116,19 +120,26 @@ class H2Link(aiofastnet.Protocol):
         if output:
             self.transport.write(output[0] if len(output) == 1 else b"".join(output))
             output.clear()
-            if self.full and self.transport.get_write_buffer_size() > BACKLOG_LIMIT:
-                self.transport.abort()
+            self._cut_off_if_behind()
         if self.connection.failed is not None:
-            self.transport.close()
+            self.close()
 
     def write(self, data: memoryview | bytes | bytearray) -> None:
         """Write rows; what the socket does not take is copied."""
-        self.transport.write(data)
+        if not self.gone:
+            self.transport.write(data)
+            self._cut_off_if_behind()
+
+    def _cut_off_if_behind(self) -> None:
+        if self.full and self.transport.get_write_buffer_size() > BACKLOG_LIMIT:
+            self.transport.abort()
 
     def close(self) -> None:
-        """Close after what is written has left."""
+        """Close after what is written has left, at the latest after ``LINGER_S``."""
         if self.transport is not None and not self.gone:
             self.transport.close()
+            if self._linger is None:
+                self._linger = asyncio.get_running_loop().call_later(LINGER_S, self.abort)
 
     def abort(self) -> None:
         """Close at once."""
