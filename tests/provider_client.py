@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,12 @@ from h2.errors import ErrorCodes
 HANG_S = 30.0
 TOKEN = "ab" * 32
 TOPIC = "com.example.burst"
+#: What a client says first, with settings that change nothing.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04\x00" + bytes(4)
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 def token(number: int) -> str:

@@ -18,20 +18,16 @@ from burst.model.identity import TRACER, id_prefix, index_digits
 from burst.model.units import NS_PER_S
 from burst.provider import intake
 from burst.runs.witness import Counter
+from tests.provider_client import PREFACE, frame
 
 HANG_S = 30.0
 RUN = "a-run"
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04\x00" + bytes(4)
 GOOD = "5e" * 32
 OK = (200, "")
 
 
 def ident(index: int, run: str = RUN, kind: int = 0) -> str:
     return (id_prefix(run, kind) + index_digits(np.array([index])).tobytes()).decode()
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 class Raw:
