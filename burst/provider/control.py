@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from burst.model.errors import BurstError, UsageError
 from burst.model.units import NS_PER_S, parse_duration_ns
-from burst.provider.behaviour import explain
+from burst.provider.behaviour import Behaviour, explain
+from burst.provider.provider_token import read_keys
 from burst.provider.state import summed
 from burst.provider.supervisor import Supervisor
 from burst.runs.witness import Counter, WitnessPart
 from burst.runs.witness_part import NIBBLE
+from burst.wire.frames import ErrorCode
 
 _MOST_STREAMS = 2**31 - 1
 _LARGEST_BODY = 64 * 2**20  # a behaviour may name many dead tokens
@@ -129,11 +131,20 @@ class Control:
         return await self._behave({key: value for key, value in merged.items() if value is not None})
 
     async def _behave(self, behaviour: dict[str, Any]) -> web.Response:
+        keys = Behaviour.model_validate(behaviour).keys
+        try:
+            read_keys(keys, self._supervisor.house.behaviour_folder)
+        except BurstError as error:
+            raise _Refused(400, "keys", error.what, error.hint) from None
         await self._supervisor.behave(behaviour)
         return web.json_response(behaviour)
 
     async def _goaway(self, request: web.Request) -> web.Response:
         given = await _object_of(request, "reason", "code")
+        if given.get("code", "NO_ERROR") not in ErrorCode.__members__:
+            raise _Refused(
+                400, "code", f"{given['code']!r} is no error code of HTTP/2", ", ".join(ErrorCode.__members__)
+            )
         return await self._order("goaway", **{key: str(value) for key, value in given.items()})
 
     async def _close(self, request: web.Request) -> web.Response:
