@@ -40,7 +40,11 @@ check: $(VENV)/.dev  ## linters, types, floors
 prove: $(VENV)/.dev  ## the slow proofs
 	@$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.dev  ## measure, side by side with peers
+$(VENV)/.bench: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench  ## measure, side by side with peers
 	@$(BIN)/python -m tests.bench
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/

@@ -16,7 +16,7 @@ from burst.model.batch import Int64Column, UInt8Column
 from burst.wire.frames import END_HEADERS, END_STREAM, HEAD_BYTES, FrameType
 
 GLANCE_BYTES = 2048  # a walk that often stops early must not copy a large buffer each time
-WALK_BYTES = 65_536
+WALK_BYTES = 262_144  # short walks would cut a read into many small groups
 FEW = 4  # a run shorter than this is not worth columns of its own
 _HEADS = {END_HEADERS, END_HEADERS | END_STREAM}
 
