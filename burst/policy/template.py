@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from burst.model.batch import Batch
 
 COLUMNS = ("index", "token", "tenant", "lane", "platform", "run", "event")
-_PLACE = re.compile(r"\$\{([^}]*)\}|\$\$")
+_PLACE = re.compile(r'\$\{([^}"]*)\}|\$\$|\$\{')
 _VARYING = {"index", "token"}
 
 
@@ -37,6 +37,8 @@ class Template:
             if found.group(0) == "$$":
                 literal += "$"
                 continue
+            if found.group(1) is None:
+                raise ValueError("a place is not closed: write ${index}, or $${ for the two characters themselves")
             if found.group(1) not in COLUMNS:
                 raise ValueError(f"${{{found.group(1)}}} is no column; columns: {', '.join(COLUMNS)}")
             self._parts.append((literal, found.group(1)))

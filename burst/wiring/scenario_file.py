@@ -265,20 +265,35 @@ class _Check:
         self._note(("audience", "file"), f"audience file {named!r} does not exist", hint)
 
     def _check_coverage(self, scenario: Scenario) -> None:
-        """Note people whom no route takes, where that can be seen beforehand: they would stay unsent."""
+        """Note people whom no route takes, or whose sink cannot, where that can be seen beforehand."""
         if not isinstance(scenario.audience, SyntheticAudience):
             return
         for platform in Platform:
-            name = platform.name.lower()
-            taken = any(
-                route.match.platform in {None, name}
-                and not route.match.tenant
-                and route.match.lane in {None, "main"}
-                and route.match.share == 1
-                for route in scenario.routes
-            )
-            if getattr(scenario.audience, name) and not taken:
+            if not getattr(scenario.audience, platform.name.lower()):
+                continue
+            if not self._check_way(scenario, platform):
+                name = platform.name.lower()
                 self._note(("routes",), f"no route takes all {name} people", "end with a route without `match`")
+
+    def _check_way(self, scenario: Scenario, platform: Platform) -> bool:
+        """Note sinks on the way of a platform's people that cannot serve them; return whether the way has an end."""
+        name = platform.name.lower()
+        for number, route in enumerate(scenario.routes):
+            match = route.match
+            if match.platform not in {None, name} or match.tenant or match.lane not in {None, "main"}:
+                continue
+            served = getattr(sink_settings(route.sink), "platforms", None)
+            if served is not None and platform not in served:
+                whom = " and ".join(one.name.lower() for one in served)
+                self._note(
+                    ("routes", number, "sink"),
+                    f"{route.sink.name} is for {whom} devices, and {name} people would go to it",
+                    f"send them to another sink, in a route of their own before it: match: {{platform: {name}}}",
+                )
+                return True
+            if match.share == 1:
+                return True
+        return False
 
     def _note(self, path: Path, what: str, hint: str = "", *, key: bool = False) -> None:
         for set_path, source in reversed(self.sources):

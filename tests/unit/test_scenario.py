@@ -321,4 +321,5 @@ def test_a_latency_that_cannot_be_drawn_from_is_refused(latency):
 
 @pytest.mark.parametrize("name", SINKS)
 def test_every_sink_in_the_table_can_be_named_without_settings(load, name):
-    assert load(f"audience: 10\nsink: {name}").scenario.routes[0].sink.name == name
+    audience = "{ios: 10}"  # whom every sink can serve
+    assert load(f"audience: {audience}\nsink: {name}").scenario.routes[0].sink.name == name
