@@ -55,6 +55,10 @@ async def ask(facts: dict[str, Any], method: str, path: str, data: Any = None, *
         return Said(answer.status, await answer.json())
 
 
+def mode(path: str) -> int:
+    return stat.S_IMODE(Path(path).stat().st_mode)
+
+
 def content(path: str) -> bytes:
     return Path(path).read_bytes()
 
@@ -76,7 +80,7 @@ async def test_it_says_where_it_is_and_what_lets_a_client_in(shop: Shop, provide
     assert facts["key_id"] == "BURSTKEY01"
     assert facts["team_id"] == "BURSTTEAM1"
     assert content(facts["key"]).startswith(b"-----BEGIN PRIVATE KEY-----")
-    assert stat.S_IMODE(os.stat(facts["key"]).st_mode) == 0o600
+    assert mode(facts["key"]) == 0o600
     tls = ssl.create_default_context(cafile=facts["ca"])
     tls.set_alpn_protocols(["h2"])
     async with connected(facts["urls"][0], tls) as client:
