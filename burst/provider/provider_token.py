@@ -97,20 +97,26 @@ class TokenCheck:
         """Say whether this valid token replaces another too soon (429 TooManyProviderTokenUpdates).
 
         Those that were in use in ``scope`` (a team, or a connection) stay good: after a refresh, requests with the
-        token before are still under way. A token that came too soon is not adopted: the one before goes on.
+        token before are still under way. A token that came too soon is not adopted: the one before goes on; but one that
+        has expired may be replaced at any time.
         """
         held = self._adopted.get(scope)
         if held is not None:
             adopted_s, tokens = held
             if authorization in tokens:
                 return False
-            if now_s - adopted_s < UPDATE_AFTER_S:
+            if now_s - adopted_s < UPDATE_AFTER_S and not self._expired(tokens[-1], now_s):
                 return True
         else:
             tokens = deque(maxlen=_STILL_VALID)
         tokens.append(authorization)
         self._adopted[scope] = (now_s, tokens)
         return False
+
+    def _expired(self, authorization: bytes, now_s: float) -> bool:
+        """Whether a token was told to be expired, so that its sender has to replace it."""
+        issued_s = self._verified.get(authorization)
+        return issued_s is not None and now_s - issued_s > OLDEST_S
 
     def forget(self, scope: str) -> None:
         """Forget a scope that has ended, such as a connection."""

@@ -131,6 +131,7 @@ async def drive(
     """Send to ``people`` people over a stand-in with this behaviour (None: wherever the settings say)."""
     made = Drive(people)
     witness = None
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 (before anything runs)
     if behaviour is not None:
         made.house = Supervisor(
             House(
