@@ -17,6 +17,7 @@ from aioapns.connection import APNsTLSClientProtocol
 
 from burst.provider.supervisor import Supervisor
 from burst.runs.witness import Counter, WitnessPart
+from tests.provider_client import connected
 from tests.provider_house import counter, ident, standing, trusting
 
 GOOD, DEAD = "5e" * 32, "dead" * 16
@@ -181,6 +182,12 @@ async def test_a_client_certificate_instead_of_a_token(tmp_path: Path):
             async with httpx.AsyncClient(http2=True, verify=trusting(house, certificate=certificate)) as client:
                 answer = await client.post(f"{house.url}/3/device/{GOOD}", content=PAYLOAD)
                 assert answer.status_code == expected
+        # Whoever shows one has all its streams at once; a provider token earns them.
+        async with connected(house.url, trusting(house, certificate=True)) as known:
+            await known.until(lambda: known.limit == 1000)
+        async with connected(house.url, trusting(house)) as stranger:
+            await stranger.push()
+            assert stranger.limit == 1
 
 
 async def test_curl(tmp_path: Path):
