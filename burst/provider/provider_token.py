@@ -97,8 +97,8 @@ class TokenCheck:
         """Say whether this valid token replaces another too soon (429 TooManyProviderTokenUpdates).
 
         Those that were in use in ``scope`` (a team, or a connection) stay good: after a refresh, requests with the
-        token before are still under way. A token that came too soon is not adopted: the one before goes on; but one that
-        has expired may be replaced at any time.
+        token before are still under way. A token that came too soon is not adopted: the one before goes on; but one
+        that has expired may be replaced at any time.
         """
         held = self._adopted.get(scope)
         if held is not None:
