@@ -46,6 +46,12 @@ class WrongProtocolError(ConnectionError):
     """TLS stands, and what the server speaks over it is not HTTP/2."""
 
 
+class ClosedEarlyError(ConnectionError):
+    """The server closed a connection before it had said anything."""
+
+    tls = False
+
+
 # What the next attempt will not mend: whoever waits for the first connection need not wait for another.
 _LASTING = (ssl.SSLCertVerificationError, PermissionError, WrongProtocolError)
 
@@ -188,7 +194,8 @@ class H2Pool:
         failed = kept.connection.failed
         error = kept.fault or (ConnectionError(failed.text) if failed is not None else error)
         if error is None and kept.waiting and not self._closed:
-            error = ConnectionError("the server closed the connection before its SETTINGS")
+            error = ClosedEarlyError("the server closed the connection before its SETTINGS")
+            error.tls = kept.transport.get_extra_info("ssl_object") is not None
         if error is not None:
             self._failed(error, kept.number)
         tags = kept.client.lose()
@@ -300,4 +307,8 @@ def _advice(error: BaseException | None) -> str:
         return "does anything listen there? check endpoint"
     if isinstance(error, PermissionError):
         return "what a run may reach is decided before it begins"
-    return "does it speak HTTP/2 there? for plain text write http://, for TLS https://"
+    hint = "does it speak HTTP/2 there? for plain text write http://, for TLS https://"
+    if isinstance(error, ClosedEarlyError) and error.tls:
+        # With TLS 1.3 the client is through before the server looks at its certificate, and not all say what they miss.
+        hint += "; or does it ask for a client certificate? see certificate and certificate_key"
+    return hint

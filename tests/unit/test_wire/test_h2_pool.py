@@ -5,8 +5,9 @@ import contextlib
 import inspect
 import socket
 import ssl
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -619,6 +620,30 @@ async def test_a_server_without_http2_is_told_so(
     assert "HTTP/2" in caught.value.hint
 
 
+@contextlib.contextmanager
+def _handshakes(context: ssl.SSLContext) -> Iterator[int]:
+    """A server that shakes hands and no more, and says in an alert why it does not."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                accepted, _ = listening.accept()
+            except OSError:
+                return
+            with accepted, contextlib.suppress(OSError):
+                context.wrap_socket(accepted, server_side=True).close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(GUARD_S)
+
+
 @on_both_loops
 async def test_mutual_tls_lets_in_who_shows_a_certificate_and_tells_who_does_not(
     authority: Authority, listen: Listen, pool_of: PoolOf
@@ -632,10 +657,13 @@ async def test_mutual_tls_lets_in_who_shows_a_certificate_and_tells_who_does_not
     ask(pool.links[0], 1)
     await until(lambda: taker.answered == [1])
     assert served.links[0].transport.get_extra_info("ssl_object").getpeercert()["subject"]
-    hidden = pool_of(port, Taker(), size=1, tls=client_context(str(authority.ca)))
-    with pytest.raises(BurstError) as caught:
-        await hidden.open(1.0)
-    assert "client certificate" in caught.value.hint
+    for outspoken in (False, True):
+        with _handshakes(context) as plain_port:
+            hidden = pool_of(plain_port if outspoken else port, Taker(), size=1, tls=client_context(str(authority.ca)))
+            with pytest.raises(BurstError) as caught:
+                await hidden.open(0.5)
+        assert "client certificate" in caught.value.hint
+    assert "alert" in caught.value.what.lower()
 
 
 @on_both_loops
