@@ -174,6 +174,8 @@ def test_keys_stay_in_a_folder_of_ones_own(shop: Shop, provider):
         (["--witness", "w"], "go together"),
         (["--no-tls", "--client-certificates"], "wants TLS"),
         (["--behaviour", "absent.yaml"], "absent.yaml"),
+        (["--run", "r", "--witness", "/dev/null/w"], "/dev/null/w"),
+        (["--folder", "/dev/null/keys"], "/dev/null/keys"),
         (["--processes", "2", "--listen", "unix:s"], "cannot be shared"),
     ],
 )
