@@ -358,3 +358,13 @@ async def test_a_token_that_was_adopted_is_remembered_over_a_change_of_behaviour
         house.order("behaviour", behaviour={"auth": "token", "dead": 0.0})
         answers = await client.send(client.request(authorization=bearer(time.time() - 1)))
     assert answers == [(429, "TooManyProviderTokenUpdates")]
+
+
+async def test_verdicts_on_known_shapes_end_with_the_behaviour_that_gave_them(inside, one_by_one):
+    async with inside(topics=["com.example.other"]) as house, raw(house) as client:
+        for _ in range(2):
+            answers = await client.send(*(client.request() for _ in range(6)))
+            assert answers == [(400, "TopicDisallowed")] * 6
+        assert len(one_by_one) == 1
+        house.order("behaviour", behaviour={"auth": "none"})
+        assert await client.send(*(client.request() for _ in range(6))) == [OK] * 6
