@@ -192,6 +192,7 @@ class H2Connection(FrameIntake):
             if self._never_opened(fault.stream_id):  # an idle stream cannot be reset (section 5.1)
                 raise H2Error(fault.code, str(fault)) from None
             self._idle()
+            self._lose_patience()
             self.reset(fault.stream_id, fault.code)
         return HEAD_BYTES + length
 
@@ -243,6 +244,9 @@ class H2Connection(FrameIntake):
     @abstractmethod
     def _take_own_reset(self, stream_id: int, code: int) -> None:
         """Learn that we have reset a stream."""
+
+    def _lose_patience(self) -> None:
+        """Count a stream that the peer has ended itself, or has made us end. Raises H2Error when it is too many."""
 
     @abstractmethod
     def _last_peer_stream(self) -> int:

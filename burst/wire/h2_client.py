@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from burst.model.batch import Int64Column
+from burst.model.batch import Int64Column, UInt8Column
 from burst.wire.fields import announced_length, fault_of_response, fault_of_trailers
 from burst.wire.frame_intake import EARNED
 from burst.wire.frames import (
@@ -99,6 +99,11 @@ class ClientConnection(H2Connection):
         self.closing = False
         self._processed_until = LAST_STREAM  # by the server's GOAWAY: what it says of later streams is of no account
         self.note: dict[Any, Any] = {}  # the owner's
+
+    def _preface(self, data: UInt8Column) -> int:
+        if not self._heard_settings and data[:5].tobytes() == b"HTTP/":
+            raise H2Error(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2: the server answers in HTTP/1")
+        return 0
 
     # -- sending ---------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ from burst.wire.streams import LARGEST, Streams
 
 LARGEST_BODY = 16_384  # bytes kept of a request's body, four times what Apple takes
 BODY_AWAITED, ANSWER_OWED, ANSWERING, BODY_COMES = 1, 2, 3, 4
-# Streams a peer may reset beyond those it let us answer: more is an attack ("rapid reset", CVE-2023-44487). A client
+# Streams a peer may reset, or make us reset by breaking a rule, beyond those it let us answer: more is an attack
+# (CVE-2023-44487 "rapid reset", CVE-2025-8671 "made you reset"). A client
 # whose pushes all hang gives up as many as may be open, and again after the next deadline.
 _RESETS = 1000
 _RESETS_A_STREAM = 16
@@ -268,10 +269,13 @@ class ServerConnection(H2Connection):
         self.output.append(goaway(self.accepted_until, code, debug))
 
     def _take_reset(self, stream_id: int, code: int) -> None:  # noqa: ARG002 (why does not matter here)
+        self._lose_patience()
+        self._end(stream_id)
+
+    def _lose_patience(self) -> None:
         self._resets_left -= 1
         if self._resets_left < 0:
             raise H2Error(ErrorCode.ENHANCE_YOUR_CALM, "streams are opened and reset in quick succession")
-        self._end(stream_id)
 
     def _take_own_reset(self, stream_id: int, code: int) -> None:  # noqa: ARG002
         self._end(stream_id)
