@@ -5,7 +5,9 @@ Plain threads and sockets, and none of burst's code: it shall agree with the eng
 ``{"asked": {stream: ns}, "answered": {stream: ns}}``.
 """
 
+import contextlib
 import json
+import os
 import socket
 import sys
 import time
@@ -40,8 +42,15 @@ def pump(source: socket.socket, target: socket.socket, stamps: dict[int, int], s
         return
 
 
+def hurry() -> None:
+    """Let nobody else's work delay a stamp, where the system grants that (root)."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+
+
 def main() -> None:
     """Serve one connection."""
+    hurry()
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     near, _ = listener.accept()

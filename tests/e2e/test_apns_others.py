@@ -18,6 +18,7 @@ import pytest
 from burst.provider.authority import Authority
 from burst.provider.supervisor import Supervisor
 from tests.e2e.apns_drive import drive
+from tests.e2e.stamping_proxy import hurry
 
 PEOPLE = 50_000
 PER_S = 2000.0  # of the paced load whose stamps are compared
@@ -146,8 +147,8 @@ def assert_logged_once_each(log: Path) -> None:
 async def test_the_stamps_of_sends_and_answers_are_those_of_the_wire(tmp_path):
     """One person after another over one connection: the streams are in the order of the indexes, after three tracers.
 
-    Measured up to five times: the machine is shared, and whoever is not scheduled stamps late. (When it was made: half
-    of the stamps within 0.04 ms for sends and 0.25 ms for answers, beside other load.)
+    Measured up to five times: the machine is shared, and whoever is not scheduled stamps late. (When it was made:
+    0.06 ms for sends and 0.3 ms for answers at the 99th percentile, beside other load.)
     """
     people, errors_ms = 3000, (0.0, 0.0)
     for number in range(5):
@@ -169,6 +170,7 @@ async def measured(folder: Path, people: int) -> tuple[float, float]:
         command = [sys.executable, "-m", "tests.e2e.stamping_proxy", port]
         proxies.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         os.sched_setaffinity(0, cores[:1])
+        hurry()
         authority = house.authority
         key = {"key_file": str(authority.p8), "key_id": authority.key_id, "team_id": authority.team_id}
         return key | {"endpoint": f"http://127.0.0.1:{proxies[0].stdout.readline().strip()}", "connections": 1}
@@ -177,6 +179,7 @@ async def measured(folder: Path, people: int) -> tuple[float, float]:
         told = await drive(folder, people, {"latency": {"p50": "5ms"}}, settle_from=through_a_proxy, pace_per_s=PER_S)
         stamps = json.loads((await asyncio.to_thread(proxies[0].communicate, timeout=20))[0])
     finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.sched_setaffinity(0, cores)
         for proxy in proxies:
             proxy.kill()
