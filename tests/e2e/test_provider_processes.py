@@ -148,27 +148,26 @@ async def test_who_never_reads_is_not_read_from_and_others_are_served(tmp_path: 
     """Its answers fill the sockets and no more: memory stays bounded."""
     async with standing(tmp_path, behaviour={"auth": "none", "max_concurrent_streams": 100_000}) as house:
         (before,) = await house.states()
-        deaf = socket.create_connection(where(house.url))
-        deaf.setblocking(False)
-        head = b"\x83\x87\x04\x05/nope"
-        sent, stream = deaf.send(PREFACE + frame(4, 1, 0, b"")), 1
-        waiting = b""
-        stuck_since = 0
-        async with asyncio.timeout(HANG_S):
-            while stuck_since < 40:  # until nothing is taken for a while
-                if not waiting:
-                    waiting = b"".join(frame(1, 5, one, head) for one in range(stream, stream + 2000, 2))
-                    stream += 2000
-                try:
-                    done = deaf.send(waiting)
-                    sent, waiting, stuck_since = sent + done, waiting[done:], 0
-                except BlockingIOError:
-                    stuck_since += 1
-                    await asyncio.sleep(0.01)
-        async with connected(house.url) as client:
-            assert (await client.push()).status == 200
-        (after,) = await house.states()
-        deaf.close()
+        with socket.create_connection(where(house.url)) as deaf:
+            deaf.setblocking(False)
+            head = b"\x83\x87\x04\x05/nope"
+            sent, stream = deaf.send(PREFACE + frame(4, 1, 0, b"")), 1
+            waiting = b""
+            stuck_since = 0
+            async with asyncio.timeout(HANG_S):
+                while stuck_since < 40:  # until nothing is taken for a while
+                    if not waiting:
+                        waiting = b"".join(frame(1, 5, one, head) for one in range(stream, stream + 2000, 2))
+                        stream += 2000
+                    try:
+                        done = deaf.send(waiting)
+                        sent, waiting, stuck_since = sent + done, waiting[done:], 0
+                    except BlockingIOError:
+                        stuck_since += 1
+                        await asyncio.sleep(0.01)
+            async with connected(house.url) as client:
+                assert (await client.push()).status == 200
+            (after,) = await house.states()
     assert sent > 100_000
     assert after["peak_kib"] - before["peak_kib"] < 40_000
 
