@@ -277,6 +277,9 @@ class Coordinator:
         )
         stand_in = await self._witnessing.start()
         told = f"stand-in provider at {stand_in.url}: {plan.processes} process(es)"
+        if self._witnessing.control_url:
+            told += f", control {self._witnessing.control_url}"
+            self._progress.note(told)
         self._journal.write("note", told, url=stand_in.url, processes=plan.processes, tls=plan.tls)
         return stand_in
 

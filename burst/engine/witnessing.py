@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burst.model.batch import Int64Column
 from burst.model.ports import StandIn
@@ -17,6 +17,9 @@ from burst.provider.supervisor import House, Supervisor
 from burst.runs.ledger import Ledger
 from burst.runs.result import WitnessResult
 from burst.runs.witness import WitnessPart, reconcile
+
+if TYPE_CHECKING:  # aiohttp takes longer to import than most runs have for it
+    from burst.provider.control import Control
 
 _PREFIX = "burst-standin-"
 NEAR_LIMIT = 0.7
@@ -31,6 +34,7 @@ class StandInPlan:
     behaviour_folder: Path = Path()
     processes: int = 1
     tls: bool = True
+    control: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +65,19 @@ class Witnessing:
             ephemeral=self._keys,
         )
         self.supervisor = Supervisor(house)
+        self._control_at = plan.control
+        self._control: Control | None = None
 
     async def start(self) -> StandIn:
         """Start it; return what lets a sink in. Raises BurstError."""
         await self.supervisor.start()
         authority = self.supervisor.authority
         assert authority is not None
+        if self._control_at is not None:
+            from burst.provider.control import Control
+
+            self._control = Control(self.supervisor)
+            await self._control.start(self._control_at)
         return StandIn(
             self.supervisor.url,
             str(authority.ca) if self.supervisor.house.tls else "",
@@ -75,9 +86,16 @@ class Witnessing:
             authority.team_id,
         )
 
+    @property
+    def control_url(self) -> str:
+        """Where its control API is; empty when none was asked for."""
+        return "" if self._control is None else self._control.url
+
     async def stop(self) -> None:
         """End it. Safe to call twice."""
         try:
+            if self._control is not None:
+                await self._control.stop()
             await self.supervisor.stop()
         finally:
             shutil.rmtree(self._keys, ignore_errors=True)

@@ -231,6 +231,9 @@ class ProviderSettings(Settings):
 
     processes: Count = Field(1, ge=1, le=64, description="serving processes behind one port")
     tls: bool = Field(True, description="TLS with a certificate of the run's own; false: plain text")
+    control: str | None = Field(
+        None, description="host:port on loopback for its control API while the run lasts, such as 127.0.0.1:8444"
+    )
     behaviour: str | dict[str, Any] = Field(
         default_factory=dict, description="how it answers: a behaviour file's path, or its keys right here"
     )

@@ -193,7 +193,7 @@ def _read_columns(path: Path, header: tuple[str, ...]) -> Int64Column:
 
 def _read_timeline(path: Path) -> Timeline | None:
     with path.open(encoding="utf-8", errors="replace") as file:
-        columns = TIMELINE_COLUMNS
+        columns: tuple[str, ...] = TIMELINE_COLUMNS
         if file.readline().rstrip("\n").endswith(f",{WITNESSED}"):
             columns = (*TIMELINE_COLUMNS, WITNESSED)
     table = _read_columns(path, ("t_ms", *columns))

@@ -41,4 +41,4 @@ def stand_in_plan(loaded: LoadedScenario) -> StandInPlan | None:
         behaviour, folder = yaml.safe_load(path.read_text(encoding="utf-8")) or {}, path.parent
     else:
         behaviour = wanted.behaviour
-    return StandInPlan(behaviour, Path(folder).resolve(), wanted.processes, wanted.tls)
+    return StandInPlan(behaviour, Path(folder).resolve(), wanted.processes, wanted.tls, wanted.control)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -138,6 +139,24 @@ def test_the_result_says_when_the_witness_was_near_its_limit() -> None:
     assert limit_note(0.69) == ""
     assert "near its limit" in limit_note(0.71)
     assert "71%" in limit_note(0.71)
+
+
+def test_the_provider_of_a_run_has_a_control_api_if_asked_for(shop: Shop) -> None:
+    text = quick(criterion="accepted >= 10000").replace("processes: 1,", "processes: 1, control: '127.0.0.1:0',")
+    program = shop.start("run", shop.scenario(text + "rate: 10000/s\nretry: {attempts: 1}\n"))
+    note = shop.wait_until("note", "control http://")["what"]
+    url = note.rpartition("control ")[2]
+    shop.wait_until("phase", "drain")
+    time.sleep(0.5)
+    change = urllib.request.Request(f"{url}/behaviour", b'{"dead": "100%"}', method="PATCH")
+    with urllib.request.urlopen(change, timeout=10) as answer:
+        assert answer.status == 200
+    assert program.wait() in {0, 99}, program.err
+    outcomes = shop.result()["outcomes"]
+    assert outcomes["accepted"] > 1000
+    assert outcomes["rejected"] > 1000
+    assert shop.result()["witness"]["contradictions"] == 0
+    shop.assert_nothing_left()
 
 
 def test_the_command_prints_the_witness_in_json(shop: Shop) -> None:
