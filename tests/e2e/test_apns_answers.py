@@ -78,6 +78,7 @@ async def test_requests_that_hang_are_unknown_and_did_not_arrive(tmp_path):
     told.assert_books_agree()
 
 
+@pytest.mark.slow
 async def test_one_that_hangs_does_not_hold_up_its_connection(tmp_path):
     # 70,000 pass one that hangs: more than the rows in which a connection keeps its streams.
     told = await drive(

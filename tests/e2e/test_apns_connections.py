@@ -85,6 +85,7 @@ async def test_one_stream_until_the_first_accept_as_apple_has_it(tmp_path):
     told.assert_books_agree()
 
 
+@pytest.mark.slow
 async def test_windows_that_are_never_opened_again_are_left_for_new_connections(tmp_path):
     told = await drive(tmp_path, 6000, {"closed_windows": True}, {"connections": 8})
     assert told.outcomes == {"ACCEPTED": 6000}
@@ -92,6 +93,7 @@ async def test_windows_that_are_never_opened_again_are_left_for_new_connections(
     told.assert_books_agree()
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_opens_a_window_ends_the_run_and_got_nothing(tmp_path):
     settings = {"reconnect_within": "500ms", "connections": 2}
     told = await drive(tmp_path, 1000, {"initial_window": 0}, settings, retry=QUICK | {"attempts": 3}, trace=False)
@@ -172,6 +174,7 @@ async def test_a_provider_that_dies_for_good_ends_the_run_without_a_storm(tmp_pa
     told.assert_books_agree()
 
 
+@pytest.mark.slow
 async def test_a_provider_that_pauses_and_comes_back_is_waited_for(tmp_path):
     async def pause(made: Drive) -> None:
         await made.until(0.3)

@@ -22,7 +22,7 @@ def busiest_second(sent_ns: np.ndarray) -> int:
     return int((np.arange(stamps.size) - np.searchsorted(stamps, stamps - 1_000_000_000, side="right") + 1).max())
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 async def test_no_second_sees_more_than_102_percent_of_the_rate_and_nearly_all_of_it_is_used(tmp_path, workers):
     for left in "210":  # the machine is shared: what others take from it is no fault of the sender's
         told = await drive(tmp_path / left, 50_000, {}, {"rate": f"{RATE}/s"}, workers=workers, trace=False)
@@ -35,6 +35,7 @@ async def test_no_second_sees_more_than_102_percent_of_the_rate_and_nearly_all_o
     told.assert_books_agree()
 
 
+@pytest.mark.slow
 async def test_no_second_after_an_outage_sees_more_than_the_rate_either(tmp_path):
     stamps: list[tuple[int, int]] = []
 

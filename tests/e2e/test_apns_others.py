@@ -92,7 +92,7 @@ def endpoint(port: int, authority: Authority | None) -> dict[str, str]:
     return {"endpoint": f"https://127.0.0.1:{port}", "ca_file": str(authority.ca)}
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("tls", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="tls")])
 async def test_nghttpd_takes_every_push_once(tmp_path, serve, tls):
     authority, port = Authority.create(tmp_path / "keys"), free_port()
     keys = (str(authority.key), str(authority.certificate)) if tls else ()
@@ -105,7 +105,7 @@ async def test_nghttpd_takes_every_push_once(tmp_path, serve, tls):
     assert told.connections == 4
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("tls", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="tls")])
 async def test_nginx_takes_every_push_once_though_it_ends_each_connection_after_a_thousand(tmp_path, serve, tls):
     authority, port = Authority.create(tmp_path / "keys"), free_port()
     folder = tmp_path / "nginx"
