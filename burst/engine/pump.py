@@ -189,6 +189,8 @@ class Pump:
         sent = 0
         limit = self._settings.pace.due_by(now_ns - self.go_ns)
         expire = self._settings.expire_after_ns
+        if expire is not None and now_ns - self.go_ns > expire:
+            self._expire_again()
         while self._again and sent < SEND_BEFORE_POLL:
             number, prepared, lo = self._again.popleft()
             taken = self._send_again(number, prepared, lo)
@@ -307,7 +309,7 @@ class Pump:
         outcome[codes == Answer.REJECTED] = State.REJECTED
         outcome[doubtful] = State.UNKNOWN
         used_up = self._ledger.attempts[indexes] >= retry.attempts
-        outcome[again & used_up] = State.FAILED
+        outcome[again & used_up & ~doubtful] = State.FAILED  # a last attempt in doubt stays unknown
         states[indexes] = outcome
         again &= ~used_up
         if again.any():
@@ -391,6 +393,15 @@ class Pump:
                 states[silent] = State.UNKNOWN
                 self._slots.reasons[rows][silent] = _NO_ANSWER
                 self._conclude(slots)
+
+    def _expire_again(self) -> None:
+        """Let retries that waited for credit too long expire."""
+        while self._again:
+            _, prepared, lo = self._again.popleft()
+            rows, slots, _ = self._slots.locate(prepared.tickets[lo:])
+            self._ledger.states[prepared.indexes[lo:]] = State.EXPIRED
+            self._slots.reasons[rows] = _TOO_LATE
+            self._conclude(slots)
 
     def _expire(self, held: HeldBatch, lo: int, hi: int) -> None:
         first, row = held.batch.first_index, held.slot << self._slots.shift
