@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,12 @@ from burst.model.ports import Clock
 from burst.policy.wheel import Wheel
 from burst.provider.answers import Answers
 from burst.provider.fate import Act, Fates, Sight, UInt64Column, is_outage
-from burst.provider.intake import COLUMNS, TRACERS, Caller, Intake
+from burst.provider.intake import COLUMNS, TRACERS, Caller, Facts, Intake
 from burst.provider.link import ServedLink
 from burst.provider.refusal import Refusal, refusal
 from burst.runs.witness import Counter, WitnessPart
 from burst.wire.frames import END_HEADERS, END_STREAM, ErrorCode, FrameType, frame
-from burst.wire.h2_server import Bodies, Heads, ServerConnection
+from burst.wire.h2_server import Bodies, Body, Cancelled, Head, Heads, ServerConnection
 from burst.wire.hpack_error import HpackError
 from burst.wire.transport import H2Link
 
@@ -45,6 +45,7 @@ class Visit:
     opened_ns: int
     requests: int = 0
     accepted: bool = False
+    gave_up: bool = False  # whether streams were cancelled within the read that is being taken in
 
     @property
     def serial(self) -> int:
@@ -123,6 +124,7 @@ class Front:
         self.fates, self.intake = fates, intake
         for link in self.links.values():
             link.connection.layouts.forget()  # verdicts on their shapes are noted there
+            link.note.caller.verdicts.clear()
 
     # -- what connections say --------------------------------------------------------------------------------------
 
@@ -145,11 +147,7 @@ class Front:
         now_ns = self._clock.now_ns()
         events = link.connection.events
         try:
-            for event in events:
-                if isinstance(event, Heads):
-                    self._take_heads(link, event, now_ns)
-                elif isinstance(event, Bodies):
-                    self._take_bodies(link, event.ids, event.rows, event.length, now_ns)
+            self._take(link, events, now_ns)
         except HpackError as error:
             link.connection.fail(ErrorCode.COMPRESSION_ERROR, str(error))
         events.clear()
@@ -168,9 +166,44 @@ class Front:
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def _take_heads(self, link: ServedLink, heads: Heads, now_ns: int) -> None:
-        facts = self.intake.read(heads, now_ns, link.note.caller)
-        streams, rows = link.connection.streams, heads.rows
+    def _take(self, link: ServedLink, events: list[Any], now_ns: int) -> None:
+        """Take in events in their order; heads and bodies that came one by one are gathered into columns."""
+        link.note.gave_up = any(type(event) is Cancelled for event in events)
+        heads: list[Head] = []
+        bodies: list[Body] = []
+        for event in events:
+            if isinstance(event, Head):
+                heads.append(event)
+            elif isinstance(event, Body):
+                bodies.append(event)
+            else:
+                # After a cancelled stream its row may be another's.
+                self._take_loose(link, heads, bodies, now_ns)
+                if isinstance(event, Heads):
+                    self._note(link, event.rows, self.intake.read(event, now_ns, link.note.caller))
+                    if event.ended:
+                        self._take_whole(link, event.ids, event.rows, 0, now_ns)
+                elif isinstance(event, Bodies):
+                    self._take_whole(link, event.ids, event.rows, event.length, now_ns)
+        self._take_loose(link, heads, bodies, now_ns)
+
+    def _take_loose(self, link: ServedLink, heads: list[Head], bodies: list[Body], now_ns: int) -> None:
+        """Take in what came one by one; both lists are emptied."""
+        if heads:
+            facts = self.intake.read_loose([head.fields for head in heads], now_ns, link.note.caller)
+            self._note(link, np.array([head.row for head in heads]), facts)
+        whole = [(head.stream_id, head.row, 0) for head in heads if head.ended]
+        whole += [(body.stream_id, body.row, body.length) for body in bodies]
+        if whole:
+            ids, rows, lengths = np.array(whole).T
+            self._take_whole(link, ids, rows, lengths, now_ns)
+        heads.clear()
+        bodies.clear()
+
+    @staticmethod
+    def _note(link: ServedLink, rows: Int64Column, facts: Facts) -> None:
+        """Keep what heads said until their bodies are whole."""
+        streams = link.connection.streams
         streams["index"][rows] = facts.index
         streams["key"][rows] = facts.key
         streams["refused"][rows] = facts.refused
@@ -178,25 +211,22 @@ class Front:
         streams["has_id"][rows] = facts.has_id
         if facts.ids is not None:
             streams["id"][rows] = np.ascontiguousarray(facts.ids).view(_ID_COLUMN).reshape(-1)
-        if heads.ended:
-            self._take_bodies(link, heads.ids, rows, 0, now_ns)
 
-    def _take_bodies(self, link: ServedLink, ids: Int64Column, rows: Int64Column, length: int, now_ns: int) -> None:
+    def _take_whole(
+        self, link: ServedLink, ids: Int64Column, rows: Int64Column, length: int | Int64Column, now_ns: int
+    ) -> None:
         """Decide, witness and answer requests that are whole."""
         streams, visit = link.connection.streams, link.note
         self.sums.requests += ids.size
         visit.requests += ids.size
         refused = streams["refused"][rows]
-        if not length:
-            refused[refused == 0] = self._empty
-        else:
-            large = length > streams["largest"][rows]
-            if large.any():
-                refused[large & (refused == 0)] = self._too_large
+        # Of a request with several faults the head's counts.
+        refused[(refused == 0) & (length == 0)] = self._empty
+        refused[(refused == 0) & (length > streams["largest"][rows])] = self._too_large
         index = streams["index"][rows]
         codes, outage = self._judge(streams["key"][rows], index, refused, now_ns)
         if self.fates.behaviour.latency is None or outage in _AT_ONCE:
-            self._answer_all(link, ids, rows, codes)
+            self._answer_owed(link, ids, rows, codes)
         else:
             streams["code"][rows] = 0 if codes is None else codes
             release_ns = now_ns + self.fates.delays_ns(ids.size)
@@ -291,6 +321,14 @@ class Front:
     def next_ns(self) -> int:
         """Return when the next answer is due; ``NEVER_NS`` when none waits."""
         return self._wheel.next_ns()
+
+    def _answer_owed(self, link: ServedLink, ids: Int64Column, rows: Int64Column, codes: Codes | None) -> None:
+        """Answer requests at once, but for those that were cancelled in the very read that brought them."""
+        if link.note.gave_up:
+            owed = cast("ServerConnection", link.connection).owed(ids)
+            ids, rows, codes = ids[owed], rows[owed], None if codes is None else codes[owed]
+        if ids.size:
+            self._answer_all(link, ids, rows, codes)
 
     def _answer_all(self, link: ServedLink, ids: Int64Column, rows: Int64Column, codes: Codes | None) -> None:
         if codes is None:

@@ -7,7 +7,8 @@ and rows that are not as they should be are looked at one by one.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from burst.provider.refusal import Refusal, refusal
 from burst.wire.h2_server import Heads
 from burst.wire.hpack import Field
 from burst.wire.hpack_error import HpackError
+from burst.wire.hpack_table import Pair
 from burst.wire.huffman import huffman_decode, huffman_decode_rows
 from burst.wire.layout import Layout, Rows
 
@@ -37,6 +39,8 @@ _SHORT = 64  # a collapse id of so many bytes is good, whatever it says
 _CHECKED = frozenset(
     (b"authorization", b"apns-push-type", b"apns-priority", b"apns-expiration", b"apns-collapse-id", b"apns-topic")
 )
+_THEIR_OWN = frozenset((b":path", b"apns-id"))  # fields that differ from request to request
+_is_uuid = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 _IS_HEX = np.isin(np.arange(256), np.frombuffer(b"0123456789abcdefABCDEF", dtype=np.uint8))
 _DASHES = [8, 13, 18, 23]
 _DIGITS = [at for at in range(ID_WIDTH) if at not in _DASHES]
@@ -53,24 +57,28 @@ Mask = npt.NDArray[np.bool_]
 UInt32Column = npt.NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whose requests these are: a connection's number, and whether it showed a client certificate."""
-
-    serial: int
-    certificate: bool = False
-
-
-#: Says what is wrong with the fields of a request.
-Check = Callable[[Mapping[bytes, bytes], Caller], Refusal | None]
-
-
 class Verdict(NamedTuple):
     """What follows from all fields but device token and id."""
 
     refused: int
     largest: int
     checked_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose requests these are: a connection's number, and whether it showed a client certificate.
+
+    ``verdicts`` are those on the fields of heads that came one by one, beside device token and id.
+    """
+
+    serial: int
+    certificate: bool = False
+    verdicts: dict[tuple[Pair, ...], Verdict] = field(default_factory=dict, compare=False)
+
+
+#: Says what is wrong with the fields of a request.
+Check = Callable[[Mapping[bytes, bytes], Caller], Refusal | None]
 
 
 @dataclass(slots=True)
@@ -130,34 +138,72 @@ class Intake:
     def read(self, heads: Heads, now_ns: int, caller: Caller) -> Facts:
         """Return what these heads say."""
         self._caller = caller
-        if heads.layout is None:
-            return self._read_one(heads.fields)
         plan = heads.layout.note
         if plan is None:
             plan = heads.layout.note = _plan_of(heads.layout)
         return self._read_rows(heads.layout, plan, heads.blocks, now_ns)
 
-    # -- one -------------------------------------------------------------------------------------------------------
+    # -- one by one ------------------------------------------------------------------------------------------------
 
-    def _read_one(self, fields: tuple[Field, ...]) -> Facts:
-        mapping = {one.name: one.value for one in fields}
-        if len(mapping) < len(fields) and self._duplicate([one.name for one in fields]):
-            number = self.number_of(refusal("DuplicateHeaders"))
-        else:
-            number = self.number_of(self._check(mapping, self._caller))
-        ident = mapping.get(b"apns-id", b"")
-        digits = mapping.get(b":path", b"").removeprefix(PATH)
-        row = np.frombuffer(ident, dtype=np.uint8).reshape(1, -1) if len(ident) == ID_WIDTH else None
-        if row is not None and not _are_uuids(row).all():
-            row = None
+    def read_loose(self, heads: Sequence[Sequence[Pair]], now_ns: int, caller: Caller) -> Facts:
+        """Return what heads say that came each by itself, their fields in full: of those no shape is known."""
+        self._caller = caller
+        index, refused, largest, has_id = [], [], [], []
+        digits, ids = [], []
+        for fields in heads:
+            mapping = dict(fields)
+            path, ident = mapping.get(b":path", b""), mapping.get(b"apns-id")
+            person = FOREIGN if ident is None else self._person(ident)
+            known = person != FOREIGN or (ident is not None and _is_uuid(ident) is not None)
+            verdict = self._loose_verdict(fields, mapping, now_ns)
+            number = verdict.refused
+            if not _is_good_path(path) or (ident is not None and not known):
+                number = self._loose_check(fields, mapping)
+            index.append(person)
+            refused.append(number)
+            largest.append(verdict.largest)
+            has_id.append(known)
+            ids.append(ident if known and ident is not None else _GOOD_ID)
+            digits.append(path.removeprefix(PATH))
         return Facts(
-            np.array([FOREIGN]) if row is None else self._indexes(row),
-            np.array([token_key(digits)], dtype=np.uint64),
-            np.array([number], dtype=np.uint8),
-            self._limit_of(mapping.get(b"apns-push-type", b"")),
-            row,
-            has_id=row is not None,
+            np.array(index),
+            _keys_of(digits),
+            np.array(refused, dtype=np.uint8),
+            np.array(largest, dtype=np.uint32),
+            np.frombuffer(b"".join(ids), dtype=np.uint8).reshape(-1, ID_WIDTH),
+            np.array(has_id),
         )
+
+    def _person(self, ident: bytes) -> int:
+        """Return whose an id of this run is, ``TRACERS``, or ``FOREIGN``."""
+        if len(ident) != ID_WIDTH or not ident.startswith((self._prefix, self._tracer)):
+            return FOREIGN
+        try:
+            index = int.from_bytes(binascii.unhexlify(ident[len(self._prefix) :]), "big")
+        except binascii.Error:
+            return FOREIGN
+        return index if ident.startswith(self._prefix) else TRACERS
+
+    def _loose_verdict(self, fields: Sequence[Pair], mapping: dict[bytes, bytes], now_ns: int) -> Verdict:
+        """Return the verdict for all but device token and id, worked out at most once a second."""
+        others = tuple([pair for pair in fields if pair[0] not in _THEIR_OWN])
+        verdicts = self._caller.verdicts
+        known = verdicts.get(others)
+        if known is not None and now_ns - known.checked_ns < _CHECK_EVERY_NS and len(mapping) == len(fields):
+            return known
+        good = {b":path": _GOOD_PATH, b"apns-id": _GOOD_ID}
+        number = self._loose_check(fields, {name: good.get(name, value) for name, value in mapping.items()})
+        if len(verdicts) >= _MOST_VALUES:
+            verdicts.clear()
+        verdict = Verdict(number, self._limit_of(mapping.get(b"apns-push-type", b"")), now_ns)
+        if len(mapping) == len(fields):
+            verdicts[others] = verdict
+        return verdict
+
+    def _loose_check(self, fields: Sequence[Pair], mapping: Mapping[bytes, bytes]) -> int:
+        if len(mapping) < len(fields) and self._duplicate([name for name, _ in fields]):
+            return self.number_of(refusal("DuplicateHeaders"))
+        return self.number_of(self._check(mapping, self._caller))
 
     def _limit_of(self, push_type: bytes) -> int:
         # Apple: 5 KB for VoIP, 4 KB for all else.
@@ -303,6 +349,25 @@ def _texts(one: Field, blocks: Rows) -> tuple[Rows, Int64Column | None]:
     if alike:
         return np.broadcast_to(texts[:, : lengths[0]], (span.shape[0], int(lengths[0]))), None
     return texts, lengths
+
+
+def _is_good_path(path: bytes) -> bool:
+    """Say whether a path is as it should be, with a device token in it."""
+    if not path.startswith(PATH) or not 64 <= len(path) - len(PATH) <= 200:
+        return False
+    try:
+        binascii.unhexlify(path[len(PATH) :])
+    except binascii.Error:
+        return False
+    return True
+
+
+def _keys_of(digits: Sequence[bytes]) -> UInt64Column:
+    """Return keys of device tokens of any width."""
+    width = len(digits[0])
+    if len(digits) > 1 and width and all(len(one) == width for one in digits):
+        return token_keys(np.frombuffer(b"".join(digits), dtype=np.uint8).reshape(-1, width))
+    return np.array([token_key(one) for one in digits], dtype=np.uint64)
 
 
 def _keys_of_width(paths: Rows) -> tuple[UInt64Column, Mask | None]:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from burst.wire.hpack import Field
+from burst.wire.hpack_table import Pair
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
-_BAD_VALUE = re.compile(rb"[\x00\r\n]|^[ \t]|[ \t]$").search
+_BAD_IN_VALUE = b"\x00\r\n"
+_BAD_AT_ENDS = b" \t"
 _CONNECTION_SPECIFIC = {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
 _OF_A_REQUEST = {b":method", b":scheme", b":path", b":authority"}
 _OF_A_RESPONSE = {b":status"}
 _LENGTH_DIGITS = 15
+#: Fields that were looked at and are as they should be: most come again with every request.
+_SOUND: set[Pair] = set()
+_MOST_SOUND = 4096
+_LONGEST_SOUND = 1024  # bytes: what is remembered stays small
 _SWITCHING_PROTOCOLS = b"101"  # there is no such thing in HTTP/2 (section 8.6)
 
 
-def fault_of_request(fields: Iterable[Field]) -> str:
+def fault_of_request(fields: Iterable[Pair]) -> str:
     """Return what makes these fields no request, or the empty string."""
     pseudo, fault = _read(fields, _OF_A_REQUEST)
     if fault:
@@ -29,7 +34,7 @@ def fault_of_request(fields: Iterable[Field]) -> str:
     return "" if pseudo[b":path"] else ":path is empty"
 
 
-def fault_of_response(fields: Iterable[Field]) -> str:
+def fault_of_response(fields: Iterable[Pair]) -> str:
     """Return what makes these fields no response, or the empty string."""
     pseudo, fault = _read(fields, _OF_A_RESPONSE)
     if fault:
@@ -40,41 +45,59 @@ def fault_of_response(fields: Iterable[Field]) -> str:
     return "status 101, which HTTP/2 does not have" if status == _SWITCHING_PROTOCOLS else ""
 
 
-def announced_length(fields: Iterable[Field]) -> tuple[int, str]:
+def announced_length(fields: Iterable[Pair]) -> tuple[int, str]:
     """Return the body's length as ``content-length`` has it, -1 where it has none, and what is wrong with it."""
-    values = {one.value for one in fields if one.name == b"content-length"}
+    values = [value for name, value in fields if name == b"content-length"]
     if not values:
         return -1, ""
-    value = values.pop()
-    if values or not value.isdigit() or len(value) > _LENGTH_DIGITS:
+    value = values[0]
+    if values.count(value) < len(values) or not value.isdigit() or len(value) > _LENGTH_DIGITS:
         return -1, "a content-length that is no length"
     return int(value), ""
 
 
-def fault_of_trailers(fields: Iterable[Field]) -> str:
+def fault_of_trailers(fields: Iterable[Pair]) -> str:
     """Return what makes these fields no trailers, or the empty string."""
     return _read(fields, set())[1]
 
 
-def _read(fields: Iterable[Field], wanted: set[bytes]) -> tuple[dict[bytes, bytes], str]:
+def _read(fields: Iterable[Pair], wanted: set[bytes]) -> tuple[dict[bytes, bytes], str]:
     pseudo: dict[bytes, bytes] = {}
     regular = False
-    for one in fields:
-        name, value = one.name, one.value
-        if name[:1] == b":":
-            if regular:
-                return pseudo, "a pseudo-header after a regular one"
-            if name not in wanted:
-                return pseudo, "a pseudo-header that does not belong here"
-            if name in pseudo:
-                return pseudo, "a pseudo-header twice"
-            pseudo[name] = value
-        else:
+    for pair in fields:
+        name, value = pair
+        if name[:1] != b":":
             regular = True
-            if _NAME(name) is None:
-                return pseudo, "a field name with characters that are not allowed"
-            if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
-                return pseudo, f"{name.decode()}, which belongs to a connection of HTTP/1"
-        if _BAD_VALUE(value) is not None:
-            return pseudo, "a field value with characters that are not allowed"
+        elif regular:
+            return pseudo, "a pseudo-header after a regular one"
+        elif name not in wanted:
+            return pseudo, "a pseudo-header that does not belong here"
+        elif name in pseudo:
+            return pseudo, "a pseudo-header twice"
+        else:
+            pseudo[name] = value
+        if pair not in _SOUND:
+            fault = _fault_of(name, value)
+            if fault:
+                return pseudo, fault
+            _remember(pair)
     return pseudo, ""
+
+
+def _fault_of(name: bytes, value: bytes) -> str:
+    """Return what is wrong with a field wherever it stands; the names of pseudo-headers are known."""
+    if name[:1] != b":":
+        if _NAME(name) is None:
+            return "a field name with characters that are not allowed"
+        if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
+            return f"{name.decode()}, which belongs to a connection of HTTP/1"
+    if len(value.translate(None, _BAD_IN_VALUE)) < len(value) or len(value.strip(_BAD_AT_ENDS)) < len(value):
+        return "a field value with characters that are not allowed"
+    return ""
+
+
+def _remember(pair: Pair) -> None:
+    if len(pair[0]) + len(pair[1]) <= _LONGEST_SOUND:
+        if len(_SOUND) >= _MOST_SOUND:
+            _SOUND.clear()
+        _SOUND.add(pair)

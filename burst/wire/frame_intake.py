@@ -26,8 +26,9 @@ from burst.wire.frames import (
     ping,
     settings_frame,
 )
-from burst.wire.hpack import Decoder, Encoder, Field, HeaderListTooLarge
+from burst.wire.hpack import Decoder, Encoder, HeaderListTooLarge, placed
 from burst.wire.hpack_error import HpackError
+from burst.wire.hpack_table import Pair
 from burst.wire.layout import Layout, Layouts, learn
 from burst.wire.settings import Settings
 from burst.wire.streams import Streams
@@ -144,8 +145,11 @@ class FrameIntake(SendSide, ABC):
             if int.from_bytes(content[:4], "big") & 0x7FFFFFFF == stream_id:
                 fault = "a stream depends on itself"
             content = content[5:]
-        self._block, self._block_stream, self._block_flags = bytearray(content), stream_id, flags
         self._block_fault = fault
+        if flags & END_HEADERS and len(content) <= LARGEST_BLOCK:
+            self._head_block(stream_id, content, ended=bool(flags & END_STREAM))
+            return
+        self._block, self._block_stream, self._block_flags = bytearray(content), stream_id, flags
         self._block_grew(whole=bool(flags & END_HEADERS))
 
     def _continuation(self, flags: int, _stream_id: int, payload: bytes) -> None:
@@ -170,16 +174,16 @@ class FrameIntake(SendSide, ABC):
         known = self.layouts.find(block, generation)
         # The decoder first, whatever becomes of the stream: its table must stay in step with the peer's.
         try:
-            fields = self.decoder.decode_fields(block)
+            pairs, places = self.decoder.decode_places(block)
         except HeaderListTooLarge as error:
             raise H2Error(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from None
         except HpackError as error:
             raise H2Error(ErrorCode.COMPRESSION_ERROR, str(error)) from None
         layout = known
         # A field that comes twice has no one place; whoever reads by column must not meet it.
-        if known is None and len({one.name for one in fields}) == len(fields) and self.decoder.generation == generation:
-            layout = learn(block, fields, self.pinned)
-        alike = self._take_head(stream_id, fields, layout, ended=ended, fault=self._block_fault)
+        if known is None and self.decoder.generation == generation and len(dict(pairs)) == len(pairs):
+            layout = learn(block, placed(pairs, places), self.pinned)
+        alike = self._take_head(stream_id, pairs, layout, ended=ended, fault=self._block_fault)
         self._earn()
         if alike and layout is not None and known is None:
             self.layouts.add(layout, generation)
@@ -284,9 +288,7 @@ class FrameIntake(SendSide, ABC):
     # -- what the roles do -----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _take_head(
-        self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool, fault: str
-    ) -> bool:
+    def _take_head(self, stream_id: int, fields: list[Pair], layout: Layout | None, *, ended: bool, fault: str) -> bool:
         """Take in one header block, which may have a fault; return whether others like it may go the fast way."""
 
     @abstractmethod

@@ -24,7 +24,7 @@ from burst.wire.frames import (
     frame,
 )
 from burst.wire.h2 import H2Connection
-from burst.wire.hpack import Field
+from burst.wire.hpack_table import Pair
 from burst.wire.layout import Layout, Rows
 from burst.wire.plain import Group
 from burst.wire.streams import LARGEST, Streams
@@ -241,9 +241,7 @@ class ClientConnection(H2Connection):
             streams.drop(rows)
         return True
 
-    def _take_head(
-        self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool, fault: str
-    ) -> bool:
+    def _take_head(self, stream_id: int, fields: list[Pair], layout: Layout | None, *, ended: bool, fault: str) -> bool:
         row = self._row_of(stream_id, "HEADERS")
         if row < 0:
             return False
@@ -255,7 +253,7 @@ class ClientConnection(H2Connection):
             return False
         length, wrong = announced_length(fields)
         fault = fault or fault_of_response(fields) or wrong
-        status = 0 if fault else int(next(one.value for one in fields if one.name == b":status"))
+        status = 0 if fault else int(dict(fields)[b":status"])
         if not fault and status < 200:
             if not ended:
                 self._idle(1 + EARNED)
@@ -263,7 +261,7 @@ class ClientConnection(H2Connection):
             fault = "an interim response that ends its stream"
         if fault:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
-        number = self._number_of(Head(status, tuple((one.name, one.value) for one in fields if one.name in self._keep)))
+        number = self._number_of(Head(status, tuple(pair for pair in fields if pair[0] in self._keep)))
         self.streams["head"][row] = number
         self._announces = self._announces or length >= 0
         self.streams["announced"][row] = 0 if status in _EMPTY_STATUSES else length + 1

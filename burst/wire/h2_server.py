@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from burst.model.batch import Int64Column, UInt8Column
 from burst.wire.fields import announced_length, fault_of_request, fault_of_trailers
 from burst.wire.frames import PREFACE, ErrorCode, H2Error, Setting, StreamFault, goaway, window_update
 from burst.wire.h2 import H2Connection
-from burst.wire.hpack import Field
+from burst.wire.hpack_table import Pair
 from burst.wire.layout import Layout, Rows
 from burst.wire.plain import Group
 from burst.wire.streams import LARGEST, Streams
@@ -30,21 +31,31 @@ _RESETS_A_STREAM = 16
 class Heads:
     """Header blocks of one shape that have come: stream ids, their rows in ``streams``, the blocks (k, width).
 
-    ``layout`` says where the values stand; it is None for one block that has no shape, and then ``fields`` has all.
-    ``ended`` tells that there is no body: the requests are whole.
+    ``layout`` says where the values stand. ``ended`` tells that there is no body: the requests are whole.
     """
 
     ids: Int64Column
     rows: Int64Column
-    layout: Layout | None
+    layout: Layout
     blocks: Rows
-    fields: tuple[Field, ...]
+    ended: bool
+
+
+class Head(NamedTuple):
+    """A header block that came by itself: stream id, row in ``streams``, its fields.
+
+    ``ended`` tells that there is no body: the request is whole.
+    """
+
+    stream_id: int
+    row: int
+    fields: list[Pair]
     ended: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """Bodies that have come whole: stream ids, rows in ``streams``, the bodies (k, length).
+    """Bodies that have come whole, all of one length: stream ids, rows in ``streams``, the bodies (k, length).
 
     ``length`` is the true one: of a body longer than ``LARGEST_BODY`` only so much is kept.
     """
@@ -52,6 +63,15 @@ class Bodies:
     ids: Int64Column
     rows: Int64Column
     bodies: Rows
+    length: int
+
+
+class Body(NamedTuple):
+    """A body that came by itself: stream id, row in ``streams``, content as far as it is kept, true length."""
+
+    stream_id: int
+    row: int
+    content: bytes
     length: int
 
 
@@ -133,7 +153,7 @@ class ServerConnection(H2Connection):
             streams.add(rows, group.ids, ANSWER_OWED if group.ended else BODY_AWAITED)
             if self._announces:
                 streams["announced"][rows] = layout.announced
-            self.events.append(Heads(group.ids, rows, layout, group.rows, (), group.ended))
+            self.events.append(Heads(group.ids, rows, layout, group.rows, group.ended))
         return True
 
     def _give_back(self, heads: Sequence[tuple[Group, Layout]]) -> None:
@@ -159,9 +179,7 @@ class ServerConnection(H2Connection):
             self.events.append(Bodies(group.ids, at, group.rows[:, :LARGEST_BODY], group.length))
         return True
 
-    def _take_head(
-        self, stream_id: int, fields: list[Field], layout: Layout | None, *, ended: bool, fault: str
-    ) -> bool:
+    def _take_head(self, stream_id: int, fields: list[Pair], layout: Layout | None, *, ended: bool, fault: str) -> bool:
         row = self.streams.row_of(stream_id)
         if row >= 0:
             self._take_trailers(stream_id, row, fields, ended=ended, fault=fault)
@@ -183,18 +201,16 @@ class ServerConnection(H2Connection):
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
         if self.streams.open >= self._limit:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "more streams at once than were granted")
-        ids = np.array([stream_id])
-        rows = self.streams.free_for(ids)
-        self.streams.add(rows, ids, ANSWER_OWED if ended else BODY_AWAITED)
+        row = self.streams.add_one(stream_id, ANSWER_OWED if ended else BODY_AWAITED)
         self._announces = self._announces or length >= 0
-        self.streams["announced"][rows] = length + 1
-        self.events.append(Heads(ids, rows, None, np.empty((1, 0), dtype=np.uint8), tuple(fields), ended))
+        self.streams["announced"][row] = length + 1
+        self.events.append(Head(stream_id, row, fields, ended))
         if layout is None:
             return False
         layout.announced = length + 1
         return True
 
-    def _take_trailers(self, stream_id: int, row: int, fields: list[Field], *, ended: bool, fault: str) -> None:
+    def _take_trailers(self, stream_id: int, row: int, fields: list[Pair], *, ended: bool, fault: str) -> None:
         if self.streams.state[row] not in {BODY_AWAITED, BODY_COMES}:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
         fault = fault or fault_of_trailers(fields) or ("" if ended else "trailers that do not end their stream")
@@ -227,8 +243,7 @@ class ServerConnection(H2Connection):
         if announced and announced != length + 1:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "a body of another length than announced")
         self.streams.state[row] = ANSWER_OWED
-        bodies = np.frombuffer(body, dtype=np.uint8).reshape(1, -1)
-        self.events.append(Bodies(np.array([stream_id]), np.array([row]), bodies, length))
+        self.events.append(Body(stream_id, row, body, length))
 
     # -- answers ---------------------------------------------------------------------------------------------------
 

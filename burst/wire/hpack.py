@@ -9,7 +9,7 @@ again, with other values written over those of ``plain`` names.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from burst.wire.hpack_error import HeaderListTooLarge, HpackError
 from burst.wire.hpack_integer import integer, read_integer
@@ -34,9 +34,11 @@ _HUFFMAN, _LENGTH_MASK = 0x80, 0x7F
 
 _NO_PLACE = (-1, -1, False)
 
+#: By field number: where the value starts and stops in its block, and whether it is in Huffman code.
+Places = dict[int, tuple[int, int, bool]]
 
-@dataclass(slots=True, frozen=True)
-class Field:
+
+class Field(NamedTuple):
     """A field, and where in its block the value stood.
 
     ``block[start:stop]`` is the value's string, in Huffman code if ``huffman``, when the field was a literal that no
@@ -110,15 +112,14 @@ class Decoder:
 
     def decode_fields(self, block: bytes) -> list[Field]:
         """Return the fields of a block with the places of their values; raises what ``decode`` raises."""
-        places: dict[int, tuple[int, int, bool]] = {}
-        pairs = self._read(block, places)
-        fields = []
-        for number, (name, value) in enumerate(pairs):
-            start, stop, huffman = places.get(number, _NO_PLACE)
-            fields.append(Field(name, value, start, stop, huffman))
-        return fields
+        return placed(*self.decode_places(block))
 
-    def _read(self, block: bytes, places: dict[int, tuple[int, int, bool]] | None) -> list[Pair]:
+    def decode_places(self, block: bytes) -> tuple[list[Pair], Places]:
+        """Return what ``decode`` returns, and what ``placed`` makes fields of: few blocks need them."""
+        places: Places = {}
+        return self._read(block, places), places
+
+    def _read(self, block: bytes, places: Places | None) -> list[Pair]:
         """Read a block; write into ``places``, by field number, where the values stand that no table takes up."""
         at = self._read_resizes(block)
         end = len(block)
@@ -186,6 +187,11 @@ class Decoder:
         if first & _INCREMENTAL and self._table.add(name, value):
             self.generation += 1
         return (name, value), at, (start, at, huffman)
+
+
+def placed(pairs: list[Pair], places: Places) -> list[Field]:
+    """Return the fields that ``Decoder.decode_places`` has read."""
+    return [Field._make((*pair, *places.get(number, _NO_PLACE))) for number, pair in enumerate(pairs)]
 
 
 def _read_place(block: bytes, at: int, room: int) -> tuple[int, int, bool]:

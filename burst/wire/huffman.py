@@ -6,7 +6,8 @@ next node and the symbols passed on the way. No code is shorter than five bits, 
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -112,21 +113,32 @@ _CODES: Final = _codes()
 _CHILDREN, _END_NODES = _tree(_CODES)
 _NEXT, _SYMBOLS, _PRESENT = _steps(_CHILDREN)
 _SYMBOL_PAIRS, _PRESENT_PAIRS = _SYMBOLS.view(np.uint16)[:, 0], _PRESENT.view(np.uint16)[:, 0]
-_ENDS: Final = frozenset(node << 8 for node in _END_NODES)
 _IS_END: Final = np.isin(np.arange(257), _END_NODES)
 _CODE_BITS: Final = bytes(map(len, _CODES))
 
 
-class _StepMemo(dict[int, tuple[int, bytes]]):
-    """State and octet to next state and symbols, filled as they are met: few of the 65,792 ever are."""
+#: By state and octet: the next state's row and the symbols passed. A row is empty until its state is met, as few are.
+_Row = list[tuple[Any, bytes]]
+_ROWS: Final[list[_Row]] = [[] for _ in range(257)]
+_END_ROWS: Final = frozenset(id(_ROWS[node]) for node in _END_NODES)
 
-    def __missing__(self, key: int) -> tuple[int, bytes]:
-        step = int(_NEXT[key]), _SYMBOLS[key, : _PRESENT[key].sum()].tobytes()
-        self[key] = step
-        return step
+#: Codes of some length that come again with every request, such as a provider token's, are decoded once.
+_MEMO_OCTETS: Final = range(16, 1025)
+_MEMO_CODES: Final = 512
 
 
-_STEPS: Final = _StepMemo()
+def _fill_rows(code: bytes) -> None:
+    """Fill the rows of the states that a code leads through."""
+    state = 0
+    for octet in code:
+        row = _ROWS[state]
+        if not row:
+            steps = slice(state << 8, (state + 1) << 8)
+            texts = [
+                pair[:count].tobytes() for pair, count in zip(_SYMBOLS[steps], _PRESENT[steps].sum(1), strict=True)
+            ]
+            row += [(_ROWS[after >> 8], text) for after, text in zip(_NEXT[steps].tolist(), texts, strict=True)]
+        state = int(_NEXT[state << 8 | octet]) >> 8
 
 
 def huffman_octets(text: bytes) -> int:
@@ -149,15 +161,25 @@ def huffman_decode(code: bytes) -> bytes:
     HpackError
         The end-of-string symbol is inside, or the padding is longer than seven bits or not ones (RFC 7541, 5.2).
     """
-    steps = _STEPS
-    state = 0
+    return _decode_memo(code) if len(code) in _MEMO_OCTETS else _decode(code)
+
+
+def _decode(code: bytes) -> bytes:
+    row = _ROWS[0]
     text = []
-    for octet in code:
-        state, symbols = steps[state | octet]
-        text.append(symbols)
-    if state not in _ENDS:
+    try:
+        for octet in code:
+            row, symbols = row[octet]
+            text.append(symbols)
+    except IndexError:
+        _fill_rows(code)
+        return _decode(code)
+    if id(row) not in _END_ROWS:
         raise HpackError("a Huffman code with the end-of-string symbol inside, or ill padded")
     return b"".join(text)
+
+
+_decode_memo = lru_cache(_MEMO_CODES)(_decode)
 
 
 def huffman_decode_rows(rows: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

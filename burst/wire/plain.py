@@ -64,14 +64,16 @@ def find_groups(
     if not width or left < width:
         return [], 0
     second = data[position + width : position + width + 5].tobytes()
+    other = _plain_width(second, largest, known_width)
+    if not other:
+        return [], 0  # one alone, before another kind of frame: clients of whom no shape is known write all day so
     if second == first:
         count = _run(data, position, width, ((0, first),))
         if count >= FEW:
             return [_strided(data, position, width, 0, first, count)], count * width
-    elif left > width + HEAD_BYTES:
-        other = _plain_width(second, largest, known_width)
+    else:
         stride = width + other
-        if other and left >= 2 * stride:
+        if left >= 2 * stride:
             count = _run(data, position, stride, ((0, first), (width, second)))
             if count >= FEW:
                 groups = [

@@ -135,6 +135,16 @@ class Streams:
         self.state[rows] = state
         self.open += rows.size
 
+    def add_one(self, stream_id: int, state: int) -> int:
+        """Let a new stream stand in a row, made free if need be; return the row. As ``free_for`` and ``add``."""
+        row = (stream_id >> 1) & self._mask
+        if self.state[row] != FREE:
+            row = int(self.free_for(np.array([stream_id]))[0])
+        self.ids[row] = stream_id
+        self.state[row] = state
+        self.open += 1
+        return row
+
     def drop(self, rows: Int64Column) -> None:
         """Free rows; each may be named once."""
         self.state[rows] = FREE

@@ -97,8 +97,13 @@ async def raw(house):
 def one_by_one(monkeypatch):
     """Count the requests that are not read by column."""
     read: list[int] = []
-    real = intake.Intake._read_one
-    monkeypatch.setattr(intake.Intake, "_read_one", lambda self, fields: read.append(1) or real(self, fields))
+    real = intake.Intake.read_loose
+
+    def reading(self, heads, now_ns, caller):
+        read.extend([1] * len(heads))
+        return real(self, heads, now_ns, caller)
+
+    monkeypatch.setattr(intake.Intake, "read_loose", reading)
     return read
 
 

@@ -12,7 +12,7 @@ from burst.wire.events import Failed, Ponged, SettingsChanged
 from burst.wire.frames import FrameType
 from burst.wire.h2 import H2Connection
 from burst.wire.h2_client import Resets, Responses, WentAway
-from burst.wire.h2_server import Bodies, Cancelled, Heads
+from burst.wire.h2_server import Bodies, Body, Cancelled, Head, Heads
 from burst.wire.huffman import huffman_decode
 
 Told = dict[Any, list[Any]]
@@ -29,6 +29,10 @@ def told(events: Sequence[Any], into: Told | None = None) -> Told:  # noqa: C901
             case Bodies():
                 for at, stream_id in enumerate(event.ids.tolist()):
                     found[stream_id].append(("body", event.bodies[at].tobytes(), event.length))
+            case Head():
+                found[event.stream_id].append(("head", event.fields, event.ended))
+            case Body():
+                found[event.stream_id].append(("body", event.content, event.length))
             case Cancelled():
                 found[event.stream_id].append(("cancelled",))
             case Responses():
@@ -47,9 +51,18 @@ def told(events: Sequence[Any], into: Told | None = None) -> Told:  # noqa: C901
     return found
 
 
+def whole(event: Any) -> list[int]:
+    """Return the streams whose requests an event makes whole."""
+    match event:
+        case Bodies() | Heads(ended=True):
+            return event.ids.tolist()
+        case Body() | Head(ended=True):
+            return [event.stream_id]
+        case _:
+            return []
+
+
 def _fields(heads: Heads, at: int) -> list[tuple[bytes, bytes]]:
-    if heads.layout is None:
-        return [(one.name, one.value) for one in heads.fields]
     return [
         (one.name, huffman_decode(one.value) if one.huffman else one.value)
         for one in heads.layout.row_fields(heads.blocks[at])

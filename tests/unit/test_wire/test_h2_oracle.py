@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from burst.wire.frames import PREFACE, ErrorCode, headers
 from burst.wire.h2_client import LARGEST_ANSWER, ClientConnection
-from burst.wire.h2_server import Bodies, Heads, ServerConnection
-from tests.unit.test_wire.heard import Told, frames_of, told
+from burst.wire.h2_server import ServerConnection
+from tests.unit.test_wire.heard import Told, frames_of, told, whole
 
 Pair = tuple[bytes, bytes]
 SEEDS = st.integers(0, 2**32)
@@ -132,8 +132,7 @@ class Answering:
         events = self.connection.feed(raw)
         told(events, self.heard)
         for event in events:
-            if isinstance(event, Bodies) or (isinstance(event, Heads) and event.ended):
-                self.owed += event.ids.tolist()
+            self.owed += whole(event)
 
     def answer(self) -> None:
         self.chance.shuffle(self.owed)

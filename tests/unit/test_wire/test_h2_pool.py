@@ -21,9 +21,10 @@ from burst.provider.authority import Authority
 from burst.wire.frames import END_HEADERS, END_STREAM, FrameType, Setting, frame
 from burst.wire.h2_client import ClientConnection, Resets, Responses, WentAway
 from burst.wire.h2_pool import DEAD_AFTER_S, PING_AFTER_S, SETTINGS_WITHIN_S, H2Pool
-from burst.wire.h2_server import Bodies, Cancelled, Heads, ServerConnection
+from burst.wire.h2_server import Cancelled, ServerConnection
 from burst.wire.tls import client_context, server_context
 from burst.wire.transport import BACKLOG_LIMIT, H2Link, connect, connect_unix
+from tests.unit.test_wire.heard import whole
 
 GUARD_S = 20.0  # a test that takes so long hangs
 HEADS = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"localhost")]
@@ -61,9 +62,8 @@ class Server:
     def received(self, link: H2Link) -> None:
         events, link.connection.events = link.connection.events, []
         for event in events:
-            if isinstance(event, Bodies) or (isinstance(event, Heads) and event.ended):
-                self.held += [(link, stream_id) for stream_id in event.ids.tolist()]
-            elif isinstance(event, Cancelled):
+            self.held += [(link, stream_id) for stream_id in whole(event)]
+            if isinstance(event, Cancelled):
                 self.cancelled.append(event.stream_id)
         if not self.holds:
             self.answer()

@@ -30,7 +30,7 @@ from burst.wire.frames import (
 )
 from burst.wire.h2 import IDLE_FRAMES, LARGEST_BLOCK, H2Connection
 from burst.wire.h2_client import LARGEST_ANSWER, ClientConnection, Resets, Responses, WentAway
-from burst.wire.h2_server import LARGEST_BODY, Bodies, Cancelled, Heads, ServerConnection
+from burst.wire.h2_server import LARGEST_BODY, Body, Cancelled, Head, ServerConnection
 from burst.wire.hpack import Encoder
 from tests.unit.test_wire.heard import frames_of, told
 
@@ -297,7 +297,7 @@ def test_a_malformed_request_is_reset_and_the_next_is_heard(fields: list[tuple[b
     assert connection.feed(head(1, fields)) == []
     assert resets_of(connection) == {1: E.PROTOCOL_ERROR}
     (heads,) = connection.feed(head(3))
-    assert heads.ids.tolist() == [3]
+    assert heads.stream_id == 3
     assert connection.streams.open == 1
 
 
@@ -474,7 +474,7 @@ def test_a_peers_goaway_does_not_keep_its_requests_from_being_answered() -> None
 def test_a_request_that_its_client_resets_is_cancelled_once() -> None:
     connection = server()
     events = connection.feed(head(1) + reset_stream(1, 8) + reset_stream(1, 8))
-    assert [type(event) for event in events] == [Heads, Cancelled]
+    assert [type(event) for event in events] == [Head, Cancelled]
     assert connection.streams.open == 0
 
 
@@ -761,4 +761,4 @@ def test_bodies_that_never_end_are_kept_within_bounds() -> None:
     finally:
         tracemalloc.stop()
     assert current < 50 * LARGEST_BODY * 1.5 + 500_000
-    assert not any(isinstance(event, (Bodies, Responses)) for event in connection.events)
+    assert not any(isinstance(event, (Body, Responses)) for event in connection.events)
