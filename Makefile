@@ -29,7 +29,7 @@ rehearsal: $(VENV)/.run  ## stage, arm, GO: four million notifications, and the 
 	@$(BIN)/burst run superbowl-2024 --go-at +3s
 
 test: $(VENV)/.dev  ## every everyday test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev  ## linters, types, floors
 	@$(BIN)/ruff check .

@@ -346,12 +346,11 @@ class Pump:
         rows, slots, fresh = self._slots.locate(tickets)
         if fresh is not None:
             rows, slots, tickets = rows[fresh], slots[fresh], tickets[fresh]
-        order = np.argsort(tickets & self._slots.row_mask)
-        rows, slots, tickets = rows[order], slots[order], tickets[order]
         indexes = self._slots.indexes_of(rows, slots)
-        wanted = self._ledger.states[indexes] <= State.REFUSED
-        if not wanted.all():
-            rows, slots, tickets, indexes = rows[wanted], slots[wanted], tickets[wanted], indexes[wanted]
+        wanted = np.flatnonzero(self._ledger.states[indexes] <= State.REFUSED)
+        # By index, as sinks are promised: whoever belongs to one batch then stands together, too.
+        order = wanted[np.argsort(indexes[wanted])]
+        rows, slots, tickets, indexes = rows[order], slots[order], tickets[order], indexes[order]
         edges = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), slots.size]
         alike: dict[tuple[object, ...], list[tuple[HeldBatch, slice]]] = {}
         for lo, hi in pairwise(edges):

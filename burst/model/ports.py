@@ -70,6 +70,7 @@ class Prepared:
     """A batch that a sink has rendered, with a ticket a notification.
 
     ``tickets`` (int64, shape (count,)) are the engine's names for the notifications; answers bring them back.
+    ``indexes`` (int64) ascend and name nobody twice, but need not be consecutive.
     What was rendered or signed may be sent until ``valid_until_ns``.
     """
 

@@ -28,10 +28,12 @@ class Scripted:
     def __init__(self) -> None:
         self.room = NEVER_NS
         self.sent: list[tuple[np.ndarray, np.ndarray]] = []
+        self.taken: list[tuple[np.ndarray, np.ndarray]] = []
         self.waiting: list[Answers] = []
 
     def prepare(self, batch: Any, tickets: np.ndarray, indexes: np.ndarray) -> Prepared:
         assert batch.count == tickets.size == indexes.size
+        assert (np.diff(indexes) > 0).all()
         # A batch that was gathered still has each person's own token (here: its index).
         assert np.frombuffer(batch.tokens, dtype=">u4").tolist() == indexes.tolist()
         return Prepared(batch, tickets, indexes)
@@ -59,6 +61,7 @@ class Scripted:
 
     def answer(self, code: Answer, now_ns: int, only: Any = None) -> None:
         """Answer everything sent so far, or those whose index is in ``only``; forget what was sent."""
+        self.taken = self.sent
         for tickets, indexes in self.sent:
             mine = np.ones(indexes.size, bool) if only is None else np.isin(indexes, list(only))
             if mine.any():
@@ -73,7 +76,7 @@ class Bench:
     def __init__(self, path: Any, people: int = 12, **options: Any) -> None:
         self.clock = FakeClock(10**12)
         self.sink = Scripted()
-        self.ledger = Ledger(path / "ledger.bin", people, create=True)
+        self.ledger = Ledger(path / "ledger.bin", options.pop("ledger", people), create=True)
         self.settled: list[Settlement] = []
         retry = RetrySettings.model_validate({"base": "20ms", "attempts": 3} | options.pop("retry", {}))
         settings = PumpSettings(
@@ -154,6 +157,21 @@ def test_refused_pushes_of_many_batches_leave_together_and_whole(bench):
     bench.sink.answer(Answer.ACCEPTED, bench.clock.advance(1))
     bench.step()
     assert bench.ledger.attempts.tolist() == [2, 1, 1, 2, 1, 2, 1, 1, 2, 1, 1, 2]
+
+
+@with_options(ledger=16, retry={"base": "1ms"})
+def test_retries_ascend_whatever_slots_their_batches_are_in(bench):
+    """A sink may take indexes for consecutive when their ends say so: the order is a promise."""
+    bench.step()
+    bench.sink.answer(Answer.ACCEPTED, bench.clock.advance(1), only=range(4))
+    under_way = bench.sink.taken
+    bench.run(60)  # batch 0 is settled, and the last one gets its slot: before those of batches 1 and 2
+    bench.pump.accept(1, [Held(b"1-3", "main", make_batch(3, 12, 4), taken_over=False)])
+    bench.step()
+    bench.sink.sent = under_way + bench.sink.sent
+    bench.sink.answer(Answer.REFUSED, bench.clock.advance(1), only=[4, 6, 12, 13])
+    bench.run(40)
+    assert [indexes.tolist() for _, indexes in bench.sink.sent] == [[4, 6, 12, 13]]
 
 
 def test_attempts_end_and_then_it_has_failed(bench):

@@ -176,7 +176,10 @@ BASE = "audience: 10\nsink: modelled\n"
         ),
         (
             "audience: 10\nsink: [a]\n",
-            [("it.yaml:2:7: a sink is a name, or one name with its settings below it (sinks: apns, blackhole, modelled)")],
+            [
+                "it.yaml:2:7: a sink is a name, or one name with its settings below it "
+                "(sinks: apns, blackhole, modelled)"
+            ],
         ),
         (
             "audience: 10\nsink: {modelled: 3}\n",

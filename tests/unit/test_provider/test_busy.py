@@ -33,8 +33,8 @@ def test_it_counts_the_cpu_between_the_first_request_and_the_last():
 
 def test_sleep_is_not_busy():
     busy = BusyTime(None)
-    busy.served(time.monotonic_ns())
     before = time.process_time_ns()
+    busy.served(time.monotonic_ns())
     time.sleep(0.05)
     busy.served(time.monotonic_ns())
     assert busy.busy_ns <= time.process_time_ns() - before
