@@ -9,6 +9,7 @@ from burst.model.scenario import FileAudience, Scenario, SyntheticAudience
 from burst.policy.criteria import parse_criterion
 from burst.sinks.modelled_settings import ModelledSettings
 from burst.wiring.scenario_file import load_scenario, scenario_from_mapping
+from burst.wiring.sinks import SINKS
 from burst.wiring.shipped import shipped, shipped_names
 from burst.wiring.sinks import SINKS, sink_settings
 
@@ -176,10 +177,7 @@ BASE = "audience: 10\nsink: modelled\n"
         ),
         (
             "audience: 10\nsink: [a]\n",
-            [
-                "it.yaml:2:7: a sink is a name, or one name with its settings below it "
-                "(sinks: apns, blackhole, modelled)"
-            ],
+            [f"it.yaml:2:7: a sink is a name, or one name with its settings below it (sinks: {', '.join(SINKS)})"],
         ),
         (
             "audience: 10\nsink: {modelled: 3}\n",
