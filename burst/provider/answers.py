@@ -21,6 +21,7 @@ from burst.wire.layout import Rows
 from burst.wire.transport import H2Link
 
 _MOST_SHAPES = 128
+_SPARE_IDS = 256
 _STATIC = {200, 204, 206, 304, 400, 404, 500}  # RFC 7541, appendix A: these statuses are one byte
 _DIGITS = np.array([at for at, char in enumerate("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") if char == "x"])
 
@@ -30,6 +31,7 @@ class Answers:
 
     def __init__(self) -> None:
         self._shapes: OrderedDict[tuple[Refusal | None, bool], FrameRows] = OrderedDict()
+        self._spare_ids: list[bytes] = []
         self._rng = np.random.Generator(np.random.SFC64())
 
     def say(
@@ -51,6 +53,20 @@ class Answers:
             link.write(shape.render(ids[part], () if texts is None else (texts[part],)))
         connection.send_window -= ids.size * len(body)
         connection.answered(connection.streams.rows_of(ids))
+
+    def accept_one(
+        self, link: H2Link, connection: ServerConnection, stream_id: int, row: int, text: bytes | None
+    ) -> None:
+        """Answer one open stream with 200; its row becomes free. ``text`` is its apns-id, None where it has none."""
+        block = connection.encoder.encode(()) + (_ACCEPTED if text is None else _ACCEPTED_ECHO + text)
+        link.write(frame(FrameType.HEADERS, END_HEADERS | END_STREAM, stream_id, block))
+        connection.answered_one(row)
+
+    def fresh_id(self) -> bytes:
+        """Return one of ``fresh_ids``; many are made at a time."""
+        if not self._spare_ids:
+            self._spare_ids = [row.tobytes() for row in self.fresh_ids(_SPARE_IDS)]
+        return self._spare_ids.pop()
 
     def fresh_ids(self, count: int) -> Rows:
         """Return apns-ids for requests that gave none: random UUIDs (RFC 9562, version 4), shape (count, 36)."""
@@ -110,3 +126,7 @@ def _room_for(connection: ServerConnection, total: int, one: int) -> bool:
     """Say whether so many bytes of bodies, each of ``one``, may go at once."""
     fits = one <= min(connection.peer.initial_window_size, DEFAULT_FRAME)
     return fits and not connection.blocked and connection.send_window >= total
+
+
+_ACCEPTED = block_of(None, b"")
+_ACCEPTED_ECHO = block_of(None, b"0" * ID_WIDTH)[:-ID_WIDTH]

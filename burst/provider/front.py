@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,12 @@ from burst.model.identity import FOREIGN, ID_WIDTH
 from burst.model.ports import Clock
 from burst.policy.wheel import Wheel
 from burst.provider.answers import Answers
-from burst.provider.fate import Act, Fates, Sight, UInt64Column, is_outage
-from burst.provider.intake import COLUMNS, TRACERS, Caller, Facts, Intake
+from burst.provider.fate import Act, Fates, Sight, UInt64Column, is_outage, token_key
+from burst.provider.intake import COLUMNS, Intake
 from burst.provider.link import ServedLink
+from burst.provider.loose import TRACERS, Caller, Fact, Facts, columns_of
 from burst.provider.refusal import Refusal, refusal
+from burst.provider.visit import Manners, Sums, Visit
 from burst.runs.witness import Counter, WitnessPart
 from burst.wire.frames import END_HEADERS, END_STREAM, ErrorCode, FrameType, frame
 from burst.wire.h2_server import Bodies, Body, Cancelled, Head, Heads, ServerConnection
@@ -35,58 +36,6 @@ _GARBAGE = b"\x80\x80\x80"  # a header block that refers to entry 0 of a table: 
 
 Codes = npt.NDArray[np.uint16]
 STREAM_COLUMNS: dict[str, type] = COLUMNS | {"id": cast("type", _ID_COLUMN), "has_id": np.bool_}
-
-
-@dataclass(slots=True)
-class Visit:
-    """What the provider keeps of a connection."""
-
-    caller: Caller
-    opened_ns: int
-    requests: int = 0
-    accepted: bool = False
-    gave_up: bool = False  # whether streams were cancelled within the read that is being taken in
-
-    @property
-    def serial(self) -> int:
-        """The connection's number."""
-        return self.caller.serial
-
-
-class Manners(Protocol):
-    """How connections as such behave: told what happens on one, does to it what its behaviour says."""
-
-    def opened(self, link: ServedLink, visit: Visit) -> None:
-        """Meet a new connection."""
-        ...
-
-    def after_requests(self, link: ServedLink, visit: Visit, count: int) -> None:
-        """``count`` requests more have come whole on it."""
-        ...
-
-    def after_accept(self, link: ServedLink) -> None:
-        """Its first push was accepted."""
-        ...
-
-    def lost(self, visit: Visit) -> None:
-        """Forget a connection."""
-        ...
-
-    def turn_away(self, link: ServedLink, last: int, body: bytes) -> None:
-        """Streams above ``last`` are not taken; close once the others are answered."""
-        ...
-
-
-@dataclass(slots=True)
-class Sums:
-    """What one serving process has done; requests unless it says otherwise."""
-
-    requests: int = 0
-    accepted: int = 0
-    refused: int = 0
-    hung: int = 0  # not processed, and the client cannot know
-    opened: int = 0  # connections ever
-    peak: int = 0  # connections at once
 
 
 class Front:
@@ -191,14 +140,57 @@ class Front:
         """Take in what came one by one; both lists are emptied."""
         if heads:
             facts = self.intake.read_loose([head.fields for head in heads], now_ns, link.note.caller)
-            self._note(link, np.array([head.row for head in heads]), facts)
+            if len(facts) == 1:
+                self._note_one(link, heads[0].row, facts[0])
+            else:
+                self._note(link, np.array([head.row for head in heads]), columns_of(facts))
         whole = [(head.stream_id, head.row, 0) for head in heads if head.ended]
         whole += [(body.stream_id, body.row, body.length) for body in bodies]
-        if whole:
-            ids, rows, lengths = np.array(whole).T
-            self._take_whole(link, ids, rows, lengths, now_ns)
         heads.clear()
         bodies.clear()
+        if len(whole) == 1 and self._is_plain(link, *whole[0][1:]):
+            self._accept_one(link, *whole[0][:2], now_ns)
+        elif whole:
+            ids, rows, lengths = np.array(whole).T
+            self._take_whole(link, ids, rows, lengths, now_ns)
+
+    @staticmethod
+    def _note_one(link: ServedLink, row: int, fact: Fact) -> None:
+        """Keep what one head said: ``_note`` without columns of one row each."""
+        streams = link.connection.streams
+        streams["index"][row] = fact.person
+        streams["key"][row] = token_key(fact.digits)
+        streams["refused"][row] = fact.refused
+        streams["largest"][row] = fact.largest
+        streams["has_id"][row] = bool(fact.ident)
+        if fact.ident:
+            streams["id"][row] = fact.ident
+
+    def _is_plain(self, link: ServedLink, row: int, length: int) -> bool:
+        """Say whether a whole request is answered 200 at once, whatever else there is."""
+        streams = link.connection.streams
+        fits = 0 < length <= streams["largest"][row] and not streams["refused"][row]
+        return self.fates.plain and fits and not link.note.gave_up
+
+    def _accept_one(self, link: ServedLink, stream_id: int, row: int, now_ns: int) -> None:
+        """Witness one plain request and answer it: ``_take_whole`` without columns of one row each."""
+        streams, visit, sums, witness = link.connection.streams, link.note, self.sums, self.witness
+        sums.requests += 1
+        sums.accepted += 1
+        visit.requests += 1
+        if witness is not None:
+            person = int(streams["index"][row])
+            witness.counters[Counter.REQUESTS] += 1
+            if person >= 0:
+                witness.accept_span(person, person + 1, now_ns)
+            else:
+                witness.counters[Counter.TRACERS if person == TRACERS else Counter.FOREIGN] += 1
+        text = None
+        if self.fates.behaviour.echo_id:
+            text = streams["id"][row].tobytes() if streams["has_id"][row] else self._answers.fresh_id()
+        self._answers.accept_one(link, cast("ServerConnection", link.connection), stream_id, row, text)
+        self._accepted(link)
+        self.manners.after_requests(link, visit, 1)
 
     @staticmethod
     def _note(link: ServedLink, rows: Int64Column, facts: Facts) -> None:
@@ -221,8 +213,11 @@ class Front:
         visit.requests += ids.size
         refused = streams["refused"][rows]
         # Of a request with several faults the head's counts.
-        refused[(refused == 0) & (length == 0)] = self._empty
-        refused[(refused == 0) & (length > streams["largest"][rows])] = self._too_large
+        largest = streams["largest"][rows]
+        fits = (length <= largest) & (length != 0)
+        if not fits.all():
+            refused = np.where(fits | (refused > 0), refused, np.where(length > largest, self._too_large, self._empty))
+            refused = refused.astype(np.uint8)
         index = streams["index"][rows]
         codes, outage = self._judge(streams["key"][rows], index, refused, now_ns)
         if self.fates.behaviour.latency is None or outage in _AT_ONCE:
@@ -373,8 +368,12 @@ class Front:
             if not has.all():
                 texts[~has] = self._answers.fresh_ids(int(ids.size - np.count_nonzero(has)))
         self._answers.say(link, connection, ids, told, texts)
+        if told is None:
+            self._accepted(link)
+
+    def _accepted(self, link: ServedLink) -> None:
         visit: Visit = link.note
-        if told is None and not visit.accepted:
+        if not visit.accepted:
             visit.accepted = True
             self.manners.after_accept(link)
 

@@ -7,40 +7,39 @@ and rows that are not as they should be are looked at one by one.
 from __future__ import annotations
 
 import binascii
-import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from burst.model.batch import Int64Column, UInt8Column
-from burst.model.identity import FOREIGN, ID_WIDTH, NOTIFICATION, TRACER, id_prefix, read_ids
-from burst.model.units import NS_PER_S
+from burst.model.identity import FOREIGN, ID_WIDTH, read_ids
 from burst.provider.fate import UInt64Column, token_key, token_keys
-from burst.provider.refusal import Refusal, refusal
+from burst.provider.loose import (
+    CHECK_EVERY_NS,
+    GOOD_ID,
+    GOOD_PATH,
+    MOST_VALUES,
+    PATH,
+    TRACERS,
+    Caller,
+    Facts,
+    LooseIntake,
+    Mask,
+    UInt32Column,
+    Verdict,
+)
 from burst.wire.h2_server import Heads
 from burst.wire.hpack import Field
 from burst.wire.hpack_error import HpackError
-from burst.wire.hpack_table import Pair
 from burst.wire.huffman import huffman_decode, huffman_decode_rows
 from burst.wire.layout import Layout, Rows
 
-TRACERS = -2  # the index of a tracer
-PATH = b"/3/device/"
 _PATH = np.frombuffer(PATH, dtype=np.uint8)
-_GOOD_PATH = PATH + b"0" * 64
-_GOOD_ID = b"00000000-0000-4000-8000-000000000000"
-_CHECK_EVERY_NS = NS_PER_S  # a provider token that was good a second ago may have expired
-_MOST_VALUES = 1024
 _SHORT = 64  # a collapse id of so many bytes is good, whatever it says
 #: Fields that ``apple.check_head`` reads, beside path and id: what other columns say changes no verdict.
 _CHECKED = frozenset(
     (b"authorization", b"apns-push-type", b"apns-priority", b"apns-expiration", b"apns-collapse-id", b"apns-topic")
 )
-_THEIR_OWN = frozenset((b":path", b"apns-id"))  # fields that differ from request to request
-_is_uuid = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 _IS_HEX = np.isin(np.arange(256), np.frombuffer(b"0123456789abcdefABCDEF", dtype=np.uint8))
 _DASHES = [8, 13, 18, 23]
 _DIGITS = [at for at in range(ID_WIDTH) if at not in _DASHES]
@@ -53,33 +52,6 @@ COLUMNS: dict[str, type] = {
     "code": np.uint16,  # what its answer will be, once that is decided
 }
 
-Mask = npt.NDArray[np.bool_]
-UInt32Column = npt.NDArray[np.uint32]
-
-
-class Verdict(NamedTuple):
-    """What follows from all fields but device token and id."""
-
-    refused: int
-    largest: int
-    checked_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whose requests these are: a connection's number, and whether it showed a client certificate.
-
-    ``verdicts`` are those on the fields of heads that came one by one, beside device token and id.
-    """
-
-    serial: int
-    certificate: bool = False
-    verdicts: dict[tuple[Pair, ...], Verdict] = field(default_factory=dict, compare=False)
-
-
-#: Says what is wrong with the fields of a request.
-Check = Callable[[Mapping[bytes, bytes], Caller], Refusal | None]
-
 
 @dataclass(slots=True)
 class Plan:
@@ -91,49 +63,8 @@ class Plan:
     verdicts: dict[tuple[bytes, ...], Verdict] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Columns of what heads say.
-
-    ``ids`` are the apns-ids as they were given, None where there were none; ``has_id`` tells where they are UUIDs.
-    """
-
-    index: Int64Column
-    key: UInt64Column
-    refused: UInt8Column
-    largest: int | UInt32Column
-    ids: Rows | None
-    has_id: Mask | bool
-
-
-class Intake:
+class Intake(LooseIntake):
     """Reads heads for one run. ``check`` says what is wrong with a request's fields, as the real provider would."""
-
-    def __init__(self, run: str, check: Check, duplicate: Callable[[list[bytes]], bool], largest: int) -> None:
-        self._prefix = id_prefix(run, NOTIFICATION)
-        self._tracer = id_prefix(run, TRACER)
-        self._check = check
-        self._duplicate = duplicate
-        self._largest = largest
-        self._caller = Caller(0)
-        self.refusals: list[Refusal | None] = [None]
-        self._numbers: dict[Refusal, int] = {}
-
-    def inherit(self, before: Intake) -> None:
-        """Take over the numbers of another's refusals: answers that wait still carry them."""
-        self.refusals, self._numbers = before.refusals, before._numbers
-
-    def number_of(self, found: Refusal | None) -> int:
-        """Return the number of a refusal, 0 for none."""
-        if found is None:
-            return 0
-        number = self._numbers.get(found)
-        if number is None:
-            if len(self.refusals) > 255:  # every reason has its number long before
-                return 1
-            number = self._numbers[found] = len(self.refusals)
-            self.refusals.append(found)
-        return number
 
     def read(self, heads: Heads, now_ns: int, caller: Caller) -> Facts:
         """Return what these heads say."""
@@ -142,72 +73,6 @@ class Intake:
         if plan is None:
             plan = heads.layout.note = _plan_of(heads.layout)
         return self._read_rows(heads.layout, plan, heads.blocks, now_ns)
-
-    # -- one by one ------------------------------------------------------------------------------------------------
-
-    def read_loose(self, heads: Sequence[Sequence[Pair]], now_ns: int, caller: Caller) -> Facts:
-        """Return what heads say that came each by itself, their fields in full: of those no shape is known."""
-        self._caller = caller
-        index, refused, largest, has_id = [], [], [], []
-        digits, ids = [], []
-        for fields in heads:
-            mapping = dict(fields)
-            path, ident = mapping.get(b":path", b""), mapping.get(b"apns-id")
-            person = FOREIGN if ident is None else self._person(ident)
-            known = person != FOREIGN or (ident is not None and _is_uuid(ident) is not None)
-            verdict = self._loose_verdict(fields, mapping, now_ns)
-            number = verdict.refused
-            if not _is_good_path(path) or (ident is not None and not known):
-                number = self._loose_check(fields, mapping)
-            index.append(person)
-            refused.append(number)
-            largest.append(verdict.largest)
-            has_id.append(known)
-            ids.append(ident if known and ident is not None else _GOOD_ID)
-            digits.append(path.removeprefix(PATH))
-        return Facts(
-            np.array(index),
-            _keys_of(digits),
-            np.array(refused, dtype=np.uint8),
-            np.array(largest, dtype=np.uint32),
-            np.frombuffer(b"".join(ids), dtype=np.uint8).reshape(-1, ID_WIDTH),
-            np.array(has_id),
-        )
-
-    def _person(self, ident: bytes) -> int:
-        """Return whose an id of this run is, ``TRACERS``, or ``FOREIGN``."""
-        if len(ident) != ID_WIDTH or not ident.startswith((self._prefix, self._tracer)):
-            return FOREIGN
-        try:
-            index = int.from_bytes(binascii.unhexlify(ident[len(self._prefix) :]), "big")
-        except binascii.Error:
-            return FOREIGN
-        return index if ident.startswith(self._prefix) else TRACERS
-
-    def _loose_verdict(self, fields: Sequence[Pair], mapping: dict[bytes, bytes], now_ns: int) -> Verdict:
-        """Return the verdict for all but device token and id, worked out at most once a second."""
-        others = tuple([pair for pair in fields if pair[0] not in _THEIR_OWN])
-        verdicts = self._caller.verdicts
-        known = verdicts.get(others)
-        if known is not None and now_ns - known.checked_ns < _CHECK_EVERY_NS and len(mapping) == len(fields):
-            return known
-        good = {b":path": _GOOD_PATH, b"apns-id": _GOOD_ID}
-        number = self._loose_check(fields, {name: good.get(name, value) for name, value in mapping.items()})
-        if len(verdicts) >= _MOST_VALUES:
-            verdicts.clear()
-        verdict = Verdict(number, self._limit_of(mapping.get(b"apns-push-type", b"")), now_ns)
-        if len(mapping) == len(fields):
-            verdicts[others] = verdict
-        return verdict
-
-    def _loose_check(self, fields: Sequence[Pair], mapping: Mapping[bytes, bytes]) -> int:
-        if len(mapping) < len(fields) and self._duplicate([name for name, _ in fields]):
-            return self.number_of(refusal("DuplicateHeaders"))
-        return self.number_of(self._check(mapping, self._caller))
-
-    def _limit_of(self, push_type: bytes) -> int:
-        # Apple: 5 KB for VoIP, 4 KB for all else.
-        return self._largest + 1024 if push_type == b"voip" else self._largest
 
     def _indexes(self, rows: Rows) -> Int64Column:
         indexes = read_ids(rows, self._prefix)
@@ -298,17 +163,17 @@ class Intake:
     def _verdict(self, layout: Layout, plan: Plan, values: tuple[bytes, ...], now_ns: int) -> Verdict:
         """Return the verdict for values of ``plan.others``, worked out at most once a second."""
         known = plan.verdicts.get(values)
-        if known is not None and now_ns - known.checked_ns < _CHECK_EVERY_NS:
+        if known is not None and now_ns - known.checked_ns < CHECK_EVERY_NS:
             return known
         mapping = dict(layout.constants)
         for one, value in zip(plan.others, values, strict=True):
             mapping[one.name] = huffman_decode(value) if one.huffman else value
         if plan.path is not None:
-            mapping[b":path"] = _GOOD_PATH
+            mapping[b":path"] = GOOD_PATH
         if plan.ident is not None:
-            mapping[b"apns-id"] = _GOOD_ID
+            mapping[b"apns-id"] = GOOD_ID
         number = self.number_of(self._check(mapping, self._caller))
-        if len(plan.verdicts) >= _MOST_VALUES:
+        if len(plan.verdicts) >= MOST_VALUES:
             plan.verdicts.clear()
         verdict = Verdict(number, self._limit_of(mapping.get(b"apns-push-type", b"")), now_ns)
         plan.verdicts[values] = verdict
@@ -349,25 +214,6 @@ def _texts(one: Field, blocks: Rows) -> tuple[Rows, Int64Column | None]:
     if alike:
         return np.broadcast_to(texts[:, : lengths[0]], (span.shape[0], int(lengths[0]))), None
     return texts, lengths
-
-
-def _is_good_path(path: bytes) -> bool:
-    """Say whether a path is as it should be, with a device token in it."""
-    if not path.startswith(PATH) or not 64 <= len(path) - len(PATH) <= 200:
-        return False
-    try:
-        binascii.unhexlify(path[len(PATH) :])
-    except binascii.Error:
-        return False
-    return True
-
-
-def _keys_of(digits: Sequence[bytes]) -> UInt64Column:
-    """Return keys of device tokens of any width."""
-    width = len(digits[0])
-    if len(digits) > 1 and width and all(len(one) == width for one in digits):
-        return token_keys(np.frombuffer(b"".join(digits), dtype=np.uint8).reshape(-1, width))
-    return np.array([token_key(one) for one in digits], dtype=np.uint64)
 
 
 def _keys_of_width(paths: Rows) -> tuple[UInt64Column, Mask | None]:

@@ -13,10 +13,10 @@ import numpy as np
 from burst.model.ports import Clock
 from burst.model.units import NS_PER_S
 from burst.provider.behaviour import Behaviour
-from burst.provider.front import Visit
 from burst.provider.link import ServedLink
 from burst.provider.provider_token import TokenCheck
 from burst.provider.refusal import refusal
+from burst.provider.visit import Visit
 from burst.wire.frames import ErrorCode, Setting
 from burst.wire.h2_server import ServerConnection
 

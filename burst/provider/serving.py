@@ -32,8 +32,9 @@ from burst.provider.behaviour import Behaviour
 from burst.provider.busy import BusyTime
 from burst.provider.fate import Fates
 from burst.provider.front import STREAM_COLUMNS, Front
-from burst.provider.intake import Caller, Intake
+from burst.provider.intake import Intake
 from burst.provider.link import ServedLink
+from burst.provider.loose import Caller
 from burst.provider.manners import Behaved, reset_connection
 from burst.provider.provider_token import TokenCheck, read_keys
 from burst.provider.refusal import Refusal

@@ -258,6 +258,11 @@ class ServerConnection(H2Connection):
         self.streams.drop(rows)
         self._resets_left = min(self._most_resets, self._resets_left + rows.size)
 
+    def answered_one(self, row: int) -> None:
+        """Close one such stream."""
+        self.streams.drop_one(row)
+        self._resets_left = min(self._most_resets, self._resets_left + 1)
+
     def answer(self, stream_id: int, head: bytes, body: bytes) -> None:
         """Write one answer to ``output``: a HEADERS frame as it stands, then a body as the windows let it."""
         row = self.streams.row_of(stream_id)
@@ -267,12 +272,12 @@ class ServerConnection(H2Connection):
             self.send_body(stream_id, body)
         else:
             self._forget_body(stream_id)
-            self.answered(np.array([row]))
+            self.answered_one(row)
 
     def _body_sent(self, stream_id: int) -> None:
         row = self.streams.row_of(stream_id)
         if row >= 0:
-            self.answered(np.array([row]))
+            self.answered_one(row)
 
     # -- endings ---------------------------------------------------------------------------------------------------
 
