@@ -9,7 +9,6 @@ from burst.model.scenario import FileAudience, Scenario, SyntheticAudience
 from burst.policy.criteria import parse_criterion
 from burst.sinks.modelled_settings import ModelledSettings
 from burst.wiring.scenario_file import load_scenario, scenario_from_mapping
-from burst.wiring.sinks import SINKS
 from burst.wiring.shipped import shipped, shipped_names
 from burst.wiring.sinks import SINKS, sink_settings
 
