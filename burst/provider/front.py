@@ -117,7 +117,7 @@ class Front:
 
     def _take(self, link: ServedLink, events: list[Any], now_ns: int) -> None:
         """Take in events in their order; heads and bodies that came one by one are gathered into columns."""
-        link.note.gave_up = any(type(event) is Cancelled for event in events)
+        link.note.gave_up = Cancelled in map(type, events)
         heads: list[Head] = []
         bodies: list[Body] = []
         for event in events:
@@ -126,15 +126,16 @@ class Front:
             elif isinstance(event, Body):
                 bodies.append(event)
             else:
-                # After a cancelled stream its row may be another's.
-                self._take_loose(link, heads, bodies, now_ns)
+                if heads or bodies:  # now: after a cancelled stream its row may be another's
+                    self._take_loose(link, heads, bodies, now_ns)
                 if isinstance(event, Heads):
                     self._note(link, event.rows, self.intake.read(event, now_ns, link.note.caller))
                     if event.ended:
                         self._take_whole(link, event.ids, event.rows, 0, now_ns)
                 elif isinstance(event, Bodies):
                     self._take_whole(link, event.ids, event.rows, event.length, now_ns)
-        self._take_loose(link, heads, bodies, now_ns)
+        if heads or bodies:
+            self._take_loose(link, heads, bodies, now_ns)
 
     def _take_loose(self, link: ServedLink, heads: list[Head], bodies: list[Body], now_ns: int) -> None:
         """Take in what came one by one; both lists are emptied."""
@@ -213,11 +214,12 @@ class Front:
         visit.requests += ids.size
         refused = streams["refused"][rows]
         # Of a request with several faults the head's counts.
-        largest = streams["largest"][rows]
-        fits = (length <= largest) & (length != 0)
-        if not fits.all():
-            refused = np.where(fits | (refused > 0), refused, np.where(length > largest, self._too_large, self._empty))
-            refused = refused.astype(np.uint8)
+        large = length > streams["largest"][rows]
+        if large.any():
+            refused[large & (refused == 0)] = self._too_large
+        none = length == 0  # of one length for all, a plain truth
+        if none is not False and np.any(none):
+            refused[none & (refused == 0)] = self._empty
         index = streams["index"][rows]
         codes, outage = self._judge(streams["key"][rows], index, refused, now_ns)
         if self.fates.behaviour.latency is None or outage in _AT_ONCE:

@@ -58,30 +58,43 @@ def find_groups(
 
     ``known_width`` tells whether header blocks of a length have a known shape; ``largest`` is the longest payload.
     """
-    first = data[position : position + 5].tobytes()
-    width = _plain_width(first, largest, known_width)
-    left = data.size - position
-    if not width or left < width:
+    heads = _first_heads(data, position, largest, known_width)
+    if not heads:
         return [], 0
-    second = data[position + width : position + width + 5].tobytes()
-    other = _plain_width(second, largest, known_width)
-    if not other:
-        return [], 0  # one alone, before another kind of frame: clients of whom no shape is known write all day so
+    (first, width), (second, other) = heads
     if second == first:
         count = _run(data, position, width, ((0, first),))
         if count >= FEW:
             return [_strided(data, position, width, 0, first, count)], count * width
     else:
         stride = width + other
-        if left >= 2 * stride:
-            count = _run(data, position, stride, ((0, first), (width, second)))
-            if count >= FEW:
-                groups = [
-                    _strided(data, position, stride, 0, first, count),
-                    _strided(data, position, stride, width, second, count),
-                ]
-                return groups, count * stride
+        count = _run(data, position, stride, ((0, first), (width, second)))
+        if count >= FEW:
+            groups = [
+                _strided(data, position, stride, 0, first, count),
+                _strided(data, position, stride, width, second, count),
+            ]
+            return groups, count * stride
     return _walk(data, position, largest, known_width)
+
+
+def _first_heads(
+    data: UInt8Column, position: int, largest: int, known_width: Callable[[int], bool]
+) -> list[tuple[bytes, int]]:
+    """Return the heads of the first two frames with their widths; nothing where not even ``FEW`` plain ones follow.
+
+    Clients of whom no shape is known write frames that are plain now and then: it must not cost columns to find out.
+    """
+    heads = []
+    at = position
+    for _ in range(FEW):
+        head = data[at : at + 5].tobytes()
+        width = _plain_width(head, largest, known_width)
+        at += width
+        if not width or at > data.size:
+            return []
+        heads.append((head, width))
+    return heads[:2]
 
 
 def _plain_width(head: bytes, largest: int, known_width: Callable[[int], bool]) -> int:
