@@ -20,6 +20,7 @@ from burst.provider.visit import Visit
 from burst.wire.frames import ErrorCode, Setting
 from burst.wire.h2_server import ServerConnection
 
+LINGER_S = 0.5  # for the peer to close first, as it does when it has all its answers
 GOAWAY_WITHIN_S = 5.0  # what is open when a connection is told to go has this long to be answered
 _LOOK_AGAIN_S = 0.01
 _CHANCE_STREAM = 11
@@ -145,7 +146,8 @@ class Behaved:
         if link.gone:
             return
         if not link.connection.streams.open or self._clock.now_ns() > until_ns:
-            link.close()
+            # A socket that is closed with bytes unread is reset, and the peer loses answers that are on their way.
+            asyncio.get_running_loop().call_later(LINGER_S, link.close)
         else:
             asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._close_when_empty, link, until_ns)
 

@@ -165,6 +165,8 @@ async def test_who_never_reads_is_not_read_from_and_others_are_served(tmp_path: 
                     except BlockingIOError:
                         stuck_since += 1
                         await asyncio.sleep(0.01)
+                    except ConnectionResetError:
+                        break  # too much was owed to it already: it is cut off, which bounds memory as well
             async with connected(house.url) as client:
                 assert (await client.push()).status == 200
             (after,) = await house.states()
