@@ -41,6 +41,7 @@ from burst.provider.refusal import Refusal
 from burst.runs.witness import Counter, WitnessPart
 from burst.wire.frames import ErrorCode
 from burst.wire.tls import server_context
+from burst.wire.transport import hush
 
 BACKLOG = 4096
 HANDSHAKE_WITHIN_S = 20.0  # whoever begins TLS and says no more is let go
@@ -118,6 +119,7 @@ class Serving:
 
     async def run(self, read_already: bytes) -> None:
         """Listen, obey, stop at the end of standard input, of which something may have been read already."""
+        hush()
         orders = asyncio.StreamReader(limit=LONGEST_ORDER)
         orders.feed_data(read_already)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)

@@ -23,6 +23,22 @@ BACKLOG_LIMIT = 8 * 1024 * 1024  # a peer that reads nothing but makes us write 
 LINGER_S = 5.0  # a peer that reads nothing has so long to take what was written before the close
 
 
+def hush() -> None:
+    """Let a peer that hangs up or fails its handshake be no news: whoever it concerns is told by ``lost``.
+
+    For a process of our own to call in its running loop. What is no matter of sockets is still told.
+    """
+
+    def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        # Of a handshake that was broken off the transport gives the class alone.
+        kind = error if isinstance(error, type) else type(error)
+        if not issubclass(kind, OSError):
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(tell)
+
+
 class Owner(Protocol):
     """Whoever uses a connection: told after each read, and at its end."""
 

@@ -12,6 +12,7 @@ from burst.engine.worker import run_worker
 from burst.model.scenario import FileAudience
 from burst.queues.link import check_url
 from burst.runs.folder import new_run_name
+from burst.wire.transport import hush
 from burst.wiring.aiming import check_aim
 from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping
 from burst.wiring.sinks import build_sink
@@ -50,4 +51,5 @@ def make_coordinator(
 
 async def serve_as_worker(url: str, run: str, index: int) -> None:
     """Be worker ``index`` of a run until it ends. Raises BurstError."""
+    hush()
     await run_worker(check_url(url), run, index, scenario_from_mapping, build_sink)
