@@ -318,7 +318,7 @@ async def test_the_control_api_tells_of_a_process_that_died(shop: Shop, provider
 
 def test_who_hangs_up_in_mid_handshake_fills_no_screen(shop: Shop) -> None:
     program = shop.start("provider", "--json", *ANY)
-    port = int(ready(program)["addresses"][0].rpartition(":")[2])
+    port = int(ready(program)["urls"][0].rpartition(":")[2])
     for words in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\n\r\n"):
         for _ in range(5):
             with socket.create_connection(("127.0.0.1", port)) as rude:
