@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from burst.engine.books import Books
 from burst.engine.stage import Staged
 from burst.engine.witnessing import Testimony, limit_note
@@ -89,6 +91,7 @@ def close_books(
     measured = books.measured(outcomes, duplicates, retries, late, skew_ns)
     judgements = evaluate([parse_criterion(text) for text in scenario.criteria], measured)
     generator = _generator(books, scenario, roster, outcomes)
+    generator = _doubt_untimed(generator, judgements, untimed)
     verdict, line = _verdict(judgements, measured, generator, scenario, closing.interrupted)
     criteria = [CriterionResult(j.name, j.ok, j.measured, j.limit) for j in judgements]
     if seen is not None:
@@ -165,6 +168,17 @@ def _generator(books: Books, scenario: Scenario, roster: Mapping[int, Report], o
         cpu_us_per_notification=round(sum(report.cpu_s for report in reports) * 1e6 / sent, 4) if sent else 0.0,
         peak_rss_mb=round(max((report.peak_rss_mb for report in reports), default=0.0), 1),
     )
+
+
+def _doubt_untimed(generator: Generator, judgements: tuple[Judgement, ...], untimed: int) -> Generator:
+    """Let accepts without a time not fail a promise of time: they may have kept it."""
+    timely = ("within", "completion", "latency", "end_to_end", "queue_wait", "service", "rate")
+    failed = [judgement.name for judgement in judgements if not judgement.ok]
+    if not untimed or not failed or not all(any(word in name for word in timely) for name in failed):
+        return generator
+    told = f"{untimed:,} accepted pushes have no time: it died with a worker's lease"
+    reason = f"{generator.reason}; {told}" if generator.reason else told
+    return msgspec.structs.replace(generator, limited=True, reason=reason)
 
 
 def _shortfall(books: Books, scenario: Scenario, sent: int) -> float:
@@ -257,7 +271,7 @@ def _notes(judge: str, untimed: int, closing: Closing, seen: WitnessResult | Non
     if judge == "provider":
         notes.append("lost and duplicates are counted by the modelled provider itself")
     if untimed:
-        notes.append(f"{untimed:,} accepted pushes have no latency: their stamps died with a worker")
+        notes.append(f"{untimed:,} accepted pushes have no latency: their worker died, or lost its lease")
     if closing.set_aside:
         notes.append(f"{closing.set_aside:,} rows of the audience file were set aside")
     return notes

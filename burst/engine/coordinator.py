@@ -33,7 +33,7 @@ from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.policy.criteria import deadlines_ns, parse_criterion
 from burst.queues.embedded import EmbeddedShards
 from burst.queues.keys import ControlKeys, ShardKeys
-from burst.queues.link import Link, owner_of, redacted
+from burst.queues.link import Link, owner_of, redacted, without_passwords
 from burst.runs.files import write_undelivered
 from burst.runs.folder import RunFolder
 from burst.runs.journal import Journal, utc_text
@@ -109,8 +109,10 @@ class Coordinator:
         """Run to the verdict. Raises BurstError when there is nothing to judge; leaves nothing behind either way."""
         order = self._order
         self.folder = RunFolder.create(order.reports, order.run)
-        self.folder.scenario.write_text(order.text, encoding="utf-8")
-        self.folder.effective.write_bytes(msgspec.json.format(msgspec.json.encode(order.mapping), indent=2))
+        # A URL of a server may hold a password; the copies in the run folder must not.
+        self.folder.scenario.write_text(without_passwords(order.text), encoding="utf-8")
+        effective = without_passwords(msgspec.json.encode(order.mapping).decode())
+        self.folder.effective.write_bytes(msgspec.json.format(effective.encode(), indent=2))
         self._journal = Journal(self.folder.journal)
         try:
             self._phases = asyncio.ensure_future(self._all_phases())
@@ -125,6 +127,11 @@ class Coordinator:
             return await self._close()
         except BurstError as error:
             self._journal.write("error", str(error))
+            if self._closing.go_ns and not self._interrupted:
+                # People may have got their push: whatever broke, they are to be accounted for.
+                self._interrupted = f"burst failed: {error.what}"
+                with contextlib.suppress(BurstError):
+                    await self._close()
             raise
         finally:
             await self._clean_up()
@@ -375,6 +382,7 @@ class Coordinator:
         """Wait for GO's time or a press, press the latch, and give all workers one absolute instant."""
         assert self._control is not None
         press = await self._wait_for_go()
+        self._check_stand_in()
         if press is None:
             press = await self._latch().press(self._order.run)
         target_ns = 0
@@ -382,9 +390,6 @@ class Coordinator:
             target_ns = self._clock.now_ns() + self._date_ns - time.time_ns()
         offset = await measure_offset(self._control.link, 4)
         go_ns = max(target_ns, self._clock.now_ns() + GO_LEAD_NS)
-        await self._control.order(
-            Order(order="go", go_ns=go_ns, go_server_ns=go_ns + offset.offset_ns, boot_id=boot_id())
-        )
         if self._witnessing is not None:
             await self._witnessing.supervisor.go(go_ns)
         go_at = datetime.fromtimestamp((time.time_ns() + go_ns - self._clock.now_ns()) / 1e9, UTC)
@@ -395,6 +400,10 @@ class Coordinator:
             go_epoch_s=go_at.timestamp(),
             pressed_by=press.by,
             clock_uncertainty_ns=offset.uncertainty_ns,
+        )
+        # Known before it is given: an interrupt or an error right after it must find a run that had its GO.
+        await self._control.order(
+            Order(order="go", go_ns=go_ns, go_server_ns=go_ns + offset.offset_ns, boot_id=boot_id())
         )
         self._journal.write("go", f"GO pressed by {press.by}", t_s=0.0, by=press.by, go_at=utc_text(go_at))
 
@@ -433,8 +442,14 @@ class Coordinator:
         finally:
             waiting.cancel()
 
+    def _check_stand_in(self) -> None:
+        """Say NO-GO when a process of the stand-in has died: who came to it would be missing."""
+        if self._witnessing is not None and self._witnessing.supervisor.dead():
+            raise NoGoError("NO-GO: a process of the stand-in provider died before GO", hint="nothing was sent")
+
     def _look_after_workers_before_go(self) -> None:
         assert self._launcher is not None
+        self._check_stand_in()
         dead = len(self._launcher.dead())
         if self._workers - dead < max(1, -int(-self._workers * self._scenario.arm.quorum // 1)):
             raise NoGoError(f"NO-GO: {dead} of {self._workers} workers died before GO", hint=self._last_words())
@@ -562,6 +577,9 @@ class Coordinator:
         """End the stand-in, and hold what it saw against the ledger."""
         if self._witnessing is None:
             return None
+        if not self._closing.go_ns:
+            await self._witnessing.stop()
+            return None  # perhaps it was just starting; there is nothing to say
         died = self._witnessing.supervisor.dead()
         await self._witnessing.stop()
         if died:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -118,8 +119,10 @@ class Pump:
             self.batches_in += 1
             if arrived.taken_over:
                 self._resume(held, arrived.holder)
-            else:
+            elif self._settings.pace.rate_per_s is None:
                 self._fresh.append(held)
+            else:  # shards are read in turn, and none is to wait behind another's later people
+                insort(self._fresh, held, key=lambda one: one.batch.first_index)
 
     def _resume(self, held: HeldBatch, holder: str) -> None:
         """Go on with a dead worker's batch where the ledger says it stopped.
@@ -145,7 +148,8 @@ class Pump:
         held.cursor = held.batch.count
         left = np.flatnonzero(~final)
         if left.size:
-            self._waiting.push(np.zeros(left.size, dtype=np.int64), held.prepared.tickets[left])
+            due_ns = self.go_ns + self._settings.pace.due_offsets_ns(left + held.batch.first_index)
+            self._waiting.push(np.where(states[left] == State.UNSENT, due_ns, 0), held.prepared.tickets[left])
 
     # -- the step ------------------------------------------------------------------------------------------------
 
@@ -464,8 +468,7 @@ class Pump:
         for sink in self._sinks:
             tickets = sink.revoke()
             if tickets.size:
-                rows, slots, _ = self._slots.locate(tickets)
-                self._ledger.states[self._slots.indexes_of(rows, slots)] = State.UNSENT
+                self._take_back(tickets)
         for held in self._slots.batches():
             states = self._ledger.states[held.batch.first_index : held.batch.end_index]
             reasons = self._slots.reasons[self._slots.rows_of(held)]
@@ -483,6 +486,18 @@ class Pump:
         for shard, folder in self._folders.items():
             if folder.waiting:
                 self._settle(shard, self._fold(folder))
+
+    def _take_back(self, tickets: Int64Column) -> None:
+        """Count the send of these as never made: a sink had taken them, and wrote nothing."""
+        rows, slots, fresh = self._slots.locate(tickets)
+        if fresh is not None:
+            rows, slots = rows[fresh], slots[fresh]
+        indexes = self._slots.indexes_of(rows, slots)
+        attempts = self._ledger.attempts[indexes]
+        self._ledger.attempts[indexes] = attempts - (attempts > 0)
+        # Whoever was refused before keeps that; after a doubtful attempt nobody knows.
+        again = State.UNKNOWN if self._settings.retry.on_unknown == "resend" else State.REFUSED
+        self._ledger.states[indexes] = np.where(attempts > 1, again, State.UNSENT)
 
     @property
     def idle(self) -> bool:

@@ -56,11 +56,12 @@ class Worker:
         self._pace = Pace(scenario.rate_per_s)
         self._placement = Placement(len(spec.shards))
         self._home = self._placement.home_of(index)
+        self._own = self._placement.own_of(index, spec.workers)
         self._local = spec.boot_id == boot_id()
         self._changed = asyncio.Event()
         self._go: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._ending: str | None = None
-        self._settlements: asyncio.Queue[tuple[int, Settlement]] = asyncio.Queue()
+        self._settlements: asyncio.Queue[tuple[int, int, Settlement]] = asyncio.Queue()  # epoch, shard
         self._settle_no = dict.fromkeys(self._home, 0)
         self._offset = Offset(0, 0)
         self._lag = LoopLag()
@@ -174,7 +175,7 @@ class Worker:
             self.ledger,
             self.clock,
             lambda: self.heartbeat.valid_until_ns,
-            lambda shard, settlement: self._settlements.put_nowait((shard, settlement)),
+            lambda shard, settlement: self._settlements.put_nowait((self.heartbeat.lease.epoch, shard, settlement)),
         )
         self.pump.join(self.heartbeat.lease.consumer)
 
@@ -187,11 +188,18 @@ class Worker:
             self._traced = "; ".join([await sink.trace() for sink in tracing])
         allowed = self._prefetch_allowed()
         largest = max(self.scenario.batching.size(platform) for platform in Platform)
-        for number in self._home:
-            shard = self.shards[number]
-            while (room := (allowed - self.pump.people) // largest) > 0 and not shard.drained:
-                await shard.request(self.heartbeat.lease, min(room, READ_BATCHES))
-                self.pump.accept(number, await shard.collect())
+        # Its own shards in turn, as they are read later; the others' when these are empty.
+        for numbers in (self._own, self._home):
+            chunk = max(1, READ_BATCHES // len(numbers))
+            while going := [number for number in numbers if not self.shards[number].drained]:
+                for number in going:
+                    room = (allowed - self.pump.people) // largest
+                    if room <= 0:
+                        break
+                    await self.shards[number].request(self.heartbeat.lease, min(room, chunk))
+                    self.pump.accept(number, await self.shards[number].collect())
+                if room <= 0:
+                    break
         self._prefetched = self.pump.people
         await self._report("armed")
 
@@ -277,8 +285,9 @@ class Worker:
         """Keep the window full: home shard first, then the others'; look after the dead in between."""
         looked_ns = 0
         while True:
+            await self._read_out(self._own)
             for number in self._home:
-                await self._read_out(number)
+                await self._read_out((number,))
             if self.clock.now_ns() - looked_ns >= LOOK_EVERY_S * NS_PER_S:
                 looked_ns = self.clock.now_ns()
                 await self._take_over()
@@ -286,25 +295,31 @@ class Worker:
             for shard in self.shards:
                 shard.look_again()
 
-    async def _read_out(self, number: int) -> None:
-        """Read one shard until it is empty, one request ahead of what is being taken in."""
-        shard = self.shards[number]
-        batches = READ_BATCHES if number == self._home[0] else READ_BATCHES // 4
+    async def _read_out(self, numbers: tuple[int, ...]) -> None:
+        """Read shards in turn until they are empty, one request ahead of what is being taken in."""
+        whole = READ_BATCHES if numbers[0] == self._home[0] else READ_BATCHES // 4
+        batches = max(1, whole // len(numbers))
         looked_ns = self.clock.now_ns()
-        while not shard.drained or shard.waiting:
-            if self._room() < batches * (shard.waiting + 1) and not shard.waiting:
-                await asyncio.sleep(0.001)
-                continue
-            lease = self.heartbeat.lease
-            while shard.waiting < 2 and not shard.drained and self._room() >= batches * (shard.waiting + 1):
-                await shard.request(lease, batches)
-            held = await shard.collect()
-            if lease.epoch == self.heartbeat.lease.epoch and not self.heartbeat.lost:
-                self.pump.accept(number, held)
-                self._changed.set()
+        while going := [number for number in numbers if not self.shards[number].drained or self.shards[number].waiting]:
+            for number in going:
+                await self._read_some(number, batches)
             if self.clock.now_ns() - looked_ns >= LOOK_EVERY_S * NS_PER_S:
                 looked_ns = self.clock.now_ns()
                 await self._take_over()
+
+    async def _read_some(self, number: int, batches: int) -> None:
+        """Take in one answer of a shard, its next request being on the way; wait a little where there is no room."""
+        shard = self.shards[number]
+        if self._room() < batches * (shard.waiting + 1) and not shard.waiting:
+            await asyncio.sleep(0.001)
+            return
+        lease = self.heartbeat.lease
+        while shard.waiting < 2 and not shard.drained and self._room() >= batches * (shard.waiting + 1):
+            await shard.request(lease, batches)
+        held = await shard.collect()
+        if lease.epoch == self.heartbeat.lease.epoch and not self.heartbeat.lost:
+            self.pump.accept(number, held)
+            self._changed.set()
 
     def _room(self) -> int:
         """How many more batches may be held."""
@@ -329,8 +344,10 @@ class Worker:
     async def _settle_all(self) -> None:
         """Make finished batches durable, in order."""
         while True:
-            number, settlement = await self._settlements.get()
+            epoch, number, settlement = await self._settlements.get()
             try:
+                if epoch != self.heartbeat.lease.epoch:
+                    continue  # of a lease that is over: others have these batches
                 self._settle_no[number] += 1
                 await self.shards[number].settle(self.heartbeat.lease, self._settle_no[number], settlement)
             except LeaseLostError:

@@ -96,6 +96,10 @@ class Aim:
             return Reach.LOOPBACK
         return Reach.ALLOWED if self.listed(allow_file) and self.listed(allow_typed) else Reach.LIVE
 
+    def named(self, entries: Iterable[str]) -> bool:
+        """Whether entries have the host by its name."""
+        return plain_host(self.host) in {plain_host(entry) for entry in entries}
+
     def listed(self, entries: Iterable[str]) -> bool:
         """Whether entries name the host, or cover every address of it that is not loopback."""
         names = {plain_host(entry) for entry in entries}
@@ -167,8 +171,7 @@ def may_connect(aim: Aim, permit: Permit) -> bool:
         return True
     if aim.provider:
         return False
-    named = {plain_host(host) for host in permit.hosts}
-    return aim.loopback or plain_host(aim.host) in named
+    return aim.loopback or aim.listed(permit.hosts)
 
 
 def _allow(host: str) -> str:

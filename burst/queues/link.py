@@ -22,6 +22,11 @@ ANSWER_WITHIN_S = 15.0
 _MOVED = re.compile(r"^(?:MOVED )?(\d+) (\S+):(\d+)$")
 
 
+def without_passwords(text: str) -> str:
+    """Return a text with the user and password of every URL in it masked."""
+    return re.sub(r"(?<=://)[^\s/\"']*@", "***@", text)
+
+
 def redacted(url: str) -> str:
     """Return a Redis URL without its user and password: fit for a log, a journal, a report.
 

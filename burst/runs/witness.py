@@ -82,6 +82,7 @@ _KINDS: dict[str, tuple[tuple[State, ...], int]] = {
     "expired by the ledger, accepted by the witness": ((State.EXPIRED,), _ARRIVED),
     "failed by the ledger, accepted by the witness": ((State.FAILED, State.REFUSED), _ARRIVED),
 }
+_NEVER_KIND = "rejected by the ledger, never seen by the witness"
 _ACCEPTED_STATES = (State.ACCEPTED, State.LOST)  # LOST too: to reconcile again changes nothing
 _UNKNOWN_STATES = (State.UNKNOWN, State.SENT)
 
@@ -124,6 +125,8 @@ class _Sums:
         for kind, (concerned, sight) in _KINDS.items():
             if (met[concerned, 1] if sight == _ARRIVED else met[concerned, :, 1]).any():
                 self._contradict(kind, start, np.isin(states, concerned) & (arrived if sight == _ARRIVED else seen))
+        if met[State.REJECTED, 0, 0]:
+            self._contradict(_NEVER_KIND, start, (states == State.REJECTED) & ~seen)
         # What saturates in the columns is a floor of what came, so only a saturated ledger says nothing.
         self._contradict(_ATTEMPTS_KIND, start, (accepted + refused > attempts) & (attempts < 255))
 

@@ -113,8 +113,9 @@ class Apns:
         assert self._pool is not None
         return await self._tracers.send(self._pool)
 
-    def released(self, go_ns: int) -> None:
-        """Nothing depends on GO."""
+    def released(self, go_ns: int) -> None:  # noqa: ARG002 (the provider keeps pushes by the calendar, not by our clock)
+        """Count the pushes' expiration from GO."""
+        self._requests.released()
 
     def prepare(self, batch: Batch, tickets: Int64Column, indexes: Int64Column) -> Prepared:
         """Render tokens, ids and the payload's columns. Raises UsageError for devices that are not Apple's."""

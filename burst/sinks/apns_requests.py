@@ -53,16 +53,8 @@ class Requests:
         self._authorization: Secret[bytes] | None = None
         self._version = 0
         self._shapes: dict[tuple[bytes, Text], FrameRows] = {}
-        keep_ns = settings.expiration_ns
-        expiration = str(int(time.time() + keep_ns / NS_PER_S)) if keep_ns else "0"
-        fields = {
-            "apns-topic": settings.topic,
-            "apns-push-type": settings.push_type,
-            "apns-priority": str(settings.effective_priority),
-            "apns-expiration": expiration,
-            "apns-collapse-id": settings.collapse_id,
-        }
-        self._fixed = [(name.encode(), value.encode()) for name, value in fields.items() if value is not None]
+        self._settings = settings
+        self._fixed = self._fixed_fields()
         self._first = [(b":method", b"POST"), (b":scheme", endpoint.scheme), (b":authority", endpoint.authority)]
         self.body_bytes = len(self._text(_one("0" * TOKEN_WIDTH), TOKEN_WIDTH).raw)
         limit = largest_payload(settings.push_type)
@@ -71,6 +63,24 @@ class Requests:
                 f"a payload of this run has {self.body_bytes:,} bytes; Apple takes {limit:,}",
                 hint="its columns are filled in: shorten the text around them",
             )
+
+    def _fixed_fields(self) -> list[tuple[bytes, bytes]]:
+        settings = self._settings
+        keep_ns = settings.expiration_ns
+        fields = {
+            "apns-topic": settings.topic,
+            "apns-push-type": settings.push_type,
+            "apns-priority": str(settings.effective_priority),
+            "apns-expiration": str(int(time.time() + keep_ns / NS_PER_S)) if keep_ns else "0",
+            "apns-collapse-id": settings.collapse_id,
+        }
+        return [(name.encode(), value.encode()) for name, value in fields.items() if value is not None]
+
+    def released(self) -> None:
+        """Let pushes be kept from GO on: the fleet may have been armed for long."""
+        if self._settings.expiration_ns:
+            self._fixed = self._fixed_fields()
+            self._version += 1
 
     def authorize(self, token: Secret[bytes] | None) -> None:
         """Show this provider token from now on."""

@@ -118,6 +118,13 @@ Payload = Annotated[
 ]
 
 
+def _read_variable(name: str | None) -> str | None:
+    """Take what is no name for the secret itself, which somebody has pasted: it must not get into a run folder."""
+    if name is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", name):
+        raise ValueError("key_env is the name of an environment variable, in capitals such as APNS_KEY, not the key")
+    return name
+
+
 class ApnsSettings(Settings):
     """Apple's push service over HTTP/2, or this run's own stand-in for it."""
 
@@ -144,7 +151,9 @@ class ApnsSettings(Settings):
     )
 
     key_file: str | None = Field(None, description="the .p8 key that provider tokens are signed with")
-    key_env: str | None = Field(None, description="or the environment variable that holds it")
+    key_env: Annotated[str | None, AfterValidator(_read_variable)] = Field(
+        None, description="or the environment variable that holds it"
+    )
     key_id: str | None = Field(None, description="the key's id, ten characters")
     team_id: str | None = Field(None, description="the developer team's id, ten characters")
     certificate: str | None = Field(None, description="a client certificate (PEM) in place of a provider token")

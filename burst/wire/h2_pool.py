@@ -25,6 +25,7 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 10.0
 PROVED_S = 5.0  # a connection that lived so long, or answered a request, clears the backoff
 LAST_IDS = 1 << 20  # a connection this close to its last stream id is replaced
+PING_IDLE_AFTER_S = 60.0  # of silence without any: what stands between may forget a connection that says nothing
 PING_AFTER_S = 15.0  # of silence with streams open
 DEAD_AFTER_S = 10.0  # without an answer to that
 CLOSE_WITHIN_S = 0.5
@@ -220,7 +221,7 @@ class H2Pool:
         return found
 
     def look_after(self, now_s: float | None = None) -> None:
-        """Ping connections that are silent with requests open; drop those that do not answer, or never began.
+        """Ping connections that are silent, sooner with requests open; drop those that do not answer, or never began.
 
         ``now_s`` is the loop's time, if it is to be another than that.
         """
@@ -235,7 +236,7 @@ class H2Pool:
                 if now_s - kept.pinged_s > DEAD_AFTER_S:
                     kept.fault = ConnectionError(f"silent for {silent_s:.0f} s, and no answer to a PING")
                     kept.abort()
-            elif kept.connection.streams.open and silent_s > PING_AFTER_S:
+            elif silent_s > (PING_AFTER_S if kept.connection.streams.open else PING_IDLE_AFTER_S):
                 kept.pinged_s = now_s
                 kept.connection.send_ping(b"burst\0\0\0")
                 kept.flush()

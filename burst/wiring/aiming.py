@@ -67,16 +67,17 @@ def check_aim(
     """
     said = _said(loaded, allowed, live)
     reaches: dict[str, Reach] = {}
+    permitted: list[str] = []
     targets = list(_targets(loaded.scenario))
     for target in targets:
         if target.host not in reaches:
-            reaches[target.host] = _reach(target.host, said)
+            reaches[target.host], entries = _reach(target.host, said)
+            permitted += entries
     aimed_live = [target for target in targets if reaches[target.host] is Reach.LIVE]
     if aimed_live:
         for line in _announced(loaded, aimed_live):
             say(line)
-    hosts = tuple(host for host, reach in reaches.items() if reach is not Reach.LOOPBACK)
-    return Permit(hosts, bool(aimed_live))
+    return Permit(tuple(dict.fromkeys(permitted)), bool(aimed_live))
 
 
 def host_of(url: str) -> str:
@@ -139,7 +140,12 @@ def _said(loaded: LoadedScenario, allowed: tuple[str, ...], live: bool) -> _Said
     )
 
 
-def _reach(host: str, said: _Said) -> Reach:
+def _reach(host: str, said: _Said) -> tuple[Reach, tuple[str, ...]]:
+    """Return how far a host is, and what a permit for it has to name.
+
+    A name that both lists have is permitted wherever it leads; one that was covered by a network is permitted at the
+    addresses that it has now.
+    """
     aim = Aim(host)
     if real_provider(host):  # no look-up can change it
         found = said.verdict(aim)
@@ -156,7 +162,11 @@ def _reach(host: str, said: _Said) -> Reach:
         raise UsageError(found.what + (f" (and does not resolve: {why})" if why else ""), hint=found.hint)
     if why:
         raise UsageError(f"{host} does not resolve: {why}", hint="is the name right, and does DNS answer here?")
-    return found.reach
+    if found.reach is Reach.LOOPBACK:
+        return found.reach, ()
+    named = aim.named(said.allow_file) and aim.named(said.allow_typed)
+    pinned = found.reach is Reach.ALLOWED and not named
+    return found.reach, tuple(map(str, aim.ips)) if pinned else (host,)
 
 
 def _addresses(host: str) -> tuple[str, ...]:

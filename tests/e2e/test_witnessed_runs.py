@@ -133,6 +133,51 @@ def test_a_provider_that_dies_ends_the_run_with_clear_words(shop: Shop) -> None:
     shop.assert_nothing_left()
 
 
+def test_a_provider_that_dies_before_go_is_no_go_and_the_event_is_not_spent(shop: Shop) -> None:
+    program = shop.start("run", shop.scenario(quick()), "--event", "launch", "--go-at", "+60s")
+    shop.wait_until("phase", "armed")
+    serving = [pid for pid, command in shop.processes().items() if "burst.provider.serving" in command]
+    os.kill(serving[0], signal.SIGKILL)
+    assert program.wait() == 105, program.err
+    assert "stand-in provider died before GO" in program.out + program.err
+    assert shop.result()["outcomes"]["unsent"] == 20_000
+    assert not any(entry["kind"] == "go" for entry in shop.journal())
+    shop.assert_nothing_left()
+    again = shop.burst("run", shop.scenario(quick()), "--event", "launch")
+    assert again.wait() == 0, again.err
+
+
+def test_what_breaks_after_go_leaves_everybody_accounted_for(shop: Shop) -> None:
+    program = shop.start("run", shop.scenario(quick() + "rate: 5000/s\n"))
+    shop.wait_until("phase", "drain")
+    time.sleep(0.5)
+    for pid in shop.workers():
+        os.kill(pid, signal.SIGKILL)
+    assert program.wait() == 1, program.err
+    assert "every worker died" in program.err
+    result = shop.result()
+    assert result["verdict"] == "aborted"
+    assert_sums(result)
+    assert result["witness"]["seen"] > 500
+    shop.assert_nothing_left()
+
+
+@pytest.mark.parametrize("after_ms", [0, 15])
+def test_ctrl_c_while_the_provider_starts_ends_in_order(shop: Shop, after_ms: int) -> None:
+    program = shop.start("run", shop.scenario(quick()))
+    shop.wait_until("phase", "arm")
+    time.sleep(after_ms / 1000)
+    interrupt(program)
+    assert shop.result()["verdict"] == "aborted"
+    shop.assert_nothing_left()
+
+
+def test_fewer_workers_than_shards_keep_the_pace(shop: Shop) -> None:
+    text = quick(criterion="queue_wait p99 <= 500ms") + "rate: 10000/s\nqueue: {shards: 3}\n"
+    program = shop.burst("run", shop.scenario(text))
+    assert program.wait() == 0, program.out
+
+
 def test_the_result_says_when_the_witness_was_near_its_limit() -> None:
     from burst.engine.witnessing import limit_note
 

@@ -207,6 +207,9 @@ def test_without_a_second_hand_nothing_off_this_machine_is_permitted(name, found
         (STAGING, Permit(), False),
         (STAGING, Permit(("Push.staging.example",)), True),
         (STAGING, Permit(("other.example",)), False),
+        # A name that was allowed by its network is held to the addresses it had then.
+        (Aim("push.staging.example", ("10.1.2.3",)), Permit(("10.1.2.3",)), True),
+        (Aim("push.staging.example", ("203.0.113.9",)), Permit(("10.1.2.3",)), False),
         (APPLE, Permit(("api.push.apple.com",)), False),
         (APPLE_ON_LOOPBACK, Permit(), False),
         (APPLE, Permit(("api.push.apple.com",), live=True), True),

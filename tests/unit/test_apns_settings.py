@@ -255,3 +255,9 @@ def test_people_who_go_elsewhere_are_none(tmp_path, audience, routes):
     file = tmp_path / "it.yaml"
     file.write_text(f"audience: {audience}\n{routes}\n")
     assert load_scenario(file, environ={}).scenario.routes
+
+
+def test_a_key_pasted_where_its_variables_name_belongs_is_not_told():
+    told = wrong(key_env="-----BEGIN PRIVATE KEY-----hush", key_id="A" * 10, team_id="B" * 10)
+    assert "name of an environment variable" in told
+    assert "hush" not in told.partition("input_value")[0]

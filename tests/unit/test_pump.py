@@ -30,6 +30,7 @@ class Scripted:
         self.sent: list[tuple[np.ndarray, np.ndarray]] = []
         self.taken: list[tuple[np.ndarray, np.ndarray]] = []
         self.waiting: list[Answers] = []
+        self.unwritten = np.empty(0, dtype=np.int64)
 
     def prepare(self, batch: Any, tickets: np.ndarray, indexes: np.ndarray) -> Prepared:
         assert batch.count == tickets.size == indexes.size
@@ -54,7 +55,7 @@ class Scripted:
         return NEVER_NS
 
     def revoke(self) -> np.ndarray:
-        return np.empty(0, dtype=np.int64)
+        return self.unwritten
 
     def indexes(self) -> list[int]:
         return [index for _, indexes in self.sent for index in indexes.tolist()]
@@ -80,7 +81,14 @@ class Bench:
         self.settled: list[Settlement] = []
         retry = RetrySettings.model_validate({"base": "20ms", "attempts": 3} | options.pop("retry", {}))
         settings = PumpSettings(
-            0, (0, 1), retry, options.pop("expire_ns", None), Pace(None), (NS_PER_S,), shared_ledger=True, seed=7
+            0,
+            (0, 1),
+            retry,
+            options.pop("expire_ns", None),
+            Pace(options.pop("rate_per_s", None)),
+            (NS_PER_S,),
+            shared_ledger=True,
+            seed=7,
         )
         routes = (Route(sink=SinkChoice(name="scripted")),)
         self.pump = Pump(
@@ -95,7 +103,7 @@ class Bench:
         )
         self.pump.join("me-here")
         self.pump.go_ns = self.clock.now_ns()
-        for number in range(people // 4):
+        for number in options.pop("order", range(people // 4)):
             batch = make_batch(number, number * 4, 4)
             self.pump.accept(number % 2, [Held(f"1-{number}".encode(), "main", batch, False, "")])
 
@@ -229,6 +237,44 @@ def test_what_is_too_late_expires_fresh_and_refused_alike(bench):
     assert bench.sink.indexes() == []
     assert set(bench.states) == {State.EXPIRED}
     assert bench.pump.idle
+
+
+@with_options(rate_per_s=1000.0, order=[0, 2, 1])
+def test_a_paced_load_is_sent_in_the_order_it_is_due_whatever_shard_was_read_first(bench):
+    bench.run(6)
+    assert bench.sink.indexes() == [0, 1, 2, 3, 4, 5, 6]
+    bench.run(20)
+    assert bench.sink.indexes() == list(range(12))
+
+
+@with_options(rate_per_s=1000.0, order=[], ledger=12)
+def test_a_batch_taken_over_keeps_its_pace(bench):
+    bench.ledger.states[8] = State.SENT  # under way when its worker died
+    bench.pump.accept(0, [Held(b"1-2", "main", make_batch(2, 8, 4), taken_over=True, holder="dead-here")])
+    bench.run(5)
+    assert bench.sink.indexes() == []
+    assert bench.states[8] is State.UNKNOWN
+    bench.run(5)
+    assert set(bench.sink.indexes()) <= {9}
+    bench.run(20)
+    assert bench.sink.indexes() == [9, 10, 11]
+
+
+def test_what_a_sink_gives_back_counts_as_never_sent(bench):
+    bench.sink.room = 4
+    bench.step()
+    bench.sink.answer(Answer.REFUSED, bench.clock.advance(1), only={0})
+    bench.sink.room = 0
+    bench.run(40)
+    bench.sink.room = 1
+    bench.step()  # person 0 is taken once more
+    assert bench.ledger.attempts.tolist()[:5] == [2, 1, 1, 1, 0]
+    given_back = [tickets for tickets, indexes in bench.sink.sent if indexes.tolist() == [0]]
+    stale = given_back[0] + (1 << 40)  # of another life of its slot
+    bench.sink.unwritten = np.concatenate([*given_back, stale])
+    bench.pump.abort()
+    assert bench.ledger.attempts.tolist()[:5] == [1, 1, 1, 1, 0]
+    assert bench.states[:5] == [State.FAILED, *[State.UNKNOWN] * 3, State.UNSENT]
 
 
 def test_abort_leaves_everybody_with_an_outcome(bench):

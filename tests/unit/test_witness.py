@@ -97,6 +97,8 @@ def contradictions_of(plain, states, attempts):
         kinds = []
         if states[i] == State.UNSENT and i in plain.first:
             kinds.append("unsent by the ledger, seen by the witness")
+        if states[i] == State.REJECTED and i not in plain.first:
+            kinds.append("rejected by the ledger, never seen by the witness")
         for state, name in (
             (State.REJECTED, "rejected"),
             (State.EXPIRED, "expired"),
