@@ -577,21 +577,25 @@ class Coordinator:
         """End the stand-in, and hold what it saw against the ledger."""
         if self._witnessing is None:
             return None
-        if not self._closing.go_ns:
-            await self._witnessing.stop()
-            return None  # perhaps it was just starting; there is nothing to say
         died = self._witnessing.supervisor.dead()
         await self._witnessing.stop()
         if died:
             told = f"{len(died)} process(es) of the stand-in died in the run: what is missing may be missing there"
             self._closing = replace(self._closing, notes=[*self._closing.notes, told])
             self._journal.write("error", told)
+        if not all(part.exists() for part in self._witnessing.supervisor.parts()):
+            return None  # the run ended while it was starting: nobody can have come
         if self._judge() != "witness":
             return None  # somebody went elsewhere, and the witness cannot speak for them
         assert self._ledger is not None
         begun_ns = self._clock.now_ns()
         resend = self._scenario.retry.on_unknown == "resend"
-        testimony = self._witnessing.reconcile(self._ledger, self._closing.go_ns, resend=resend)
+        try:
+            testimony = self._witnessing.reconcile(self._ledger, self._closing.go_ns, resend=resend)
+        except BurstError:
+            if not self._interrupted:
+                raise
+            return None  # a part that was just begun
         took_ms = (self._clock.now_ns() - begun_ns) / NS_PER_MS
         seen = testimony.seen
         self._journal.write(
