@@ -373,16 +373,17 @@ class Apns:
         """
         assert self._pool is not None
         stuck: dict[int, int] = {}
-        for link in self._pool.links:
+        looked_at = len(self._pool.links)
+        for link in list(self._pool.links):
             connection = cast("ClientConnection", link.connection)
             waiting = connection.streams.open > connection.blocked
             if not waiting and (link.full or not connection.room(self._body_bytes)):
                 since_ns = stuck[id(link)] = self._stuck_since_ns.get(id(link), now_ns)
                 if now_ns - since_ns > STUCK_AFTER_NS:
                     self._withdraw(link, NEVER_NS, now_ns)
-                    link.close()
+                    self._pool.let_go(link)  # at once: its window closed, it seems to have room for one request more
         self._stuck_since_ns = stuck
-        if len(stuck) < len(self._pool.links):
+        if len(stuck) < looked_at:
             self._stalled_since_ns, self._refusing = NEVER_NS, False
         else:
             self._stalled_since_ns = max(min(self._stalled_since_ns, now_ns), self._heard_ns)

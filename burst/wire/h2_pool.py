@@ -166,11 +166,12 @@ class H2Pool:
             self._hopeless.discard(kept.number)
             self._news.set()
         if connection.closing or connection.failed is not None or connection.next_id > 2**31 - LAST_IDS:
-            self._let_go(kept)
+            self.let_go(kept)
         self._wake()
 
-    def _let_go(self, kept: _Kept) -> None:
+    def let_go(self, link: H2Link) -> None:
         """Give a connection no more requests; close it when what it has is answered."""
+        kept = cast("_Kept", link)
         kept.client.closing = True
         if kept in self.links:
             self.links.remove(kept)
@@ -217,7 +218,7 @@ class H2Pool:
                 found.append(tags)
                 kept.flush()
                 if kept.client.closing:
-                    self._let_go(kept)
+                    self.let_go(kept)
         return found
 
     def look_after(self, now_s: float | None = None) -> None:
