@@ -18,6 +18,7 @@ import msgspec
 from burst.engine.books import Books
 from burst.engine.closing import Closing, close_books
 from burst.engine.go import GoWhen
+from burst.engine.last_words import last_words
 from burst.engine.progress import Progress
 from burst.engine.settling import decode_deltas
 from burst.engine.stage import Staged, Staging
@@ -26,6 +27,7 @@ from burst.fleet.clock import MonotonicClock, boot_id, measure_offset
 from burst.fleet.control import Control, Order, Report, RunSpec
 from burst.fleet.latch import Latch, Press
 from burst.fleet.launcher import Launcher
+from burst.model.batch import Platform
 from burst.model.errors import BurstError, LatchError, NoGoError, QueueError
 from burst.model.ports import Audience, Permit, Sink, StandIn, Tracing
 from burst.model.scenario import Scenario, SinkChoice
@@ -62,6 +64,7 @@ class RunOrder:
     redis: tuple[str, ...] = ()
     permit: Permit = field(default_factory=Permit)
     stand_in: StandInPlan | None = None
+    serves: tuple[tuple[Platform, ...] | None, ...] = ()  # the platforms that each route's sink is for; None: all
 
 
 class Coordinator:
@@ -184,7 +187,9 @@ class Coordinator:
         await self._refuse_spent_event()
         self._progress.phase("stage", "staging the audience")
         begun_ns = self._clock.now_ns()
-        self._staging = Staging(self._scenario, self._order.run, self._urls, self._order.file)
+        self._staging = Staging(
+            self._scenario, self._order.run, self._urls, self._order.file, serves=self._order.serves
+        )
         staged = await self._staging.run(self._audience, self._progress)
         self._staged = staged
         self._closing = replace(
@@ -342,9 +347,7 @@ class Coordinator:
 
     def _last_words(self) -> str:
         errors = [report.error for report in self._roster.values() if report.error]
-        log = self.folder.workers_log
-        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        return "a worker said: " + (errors or lines[-1:] or ["nothing"])[0]
+        return "a worker said: " + (errors[0] if errors else last_words(self.folder.workers_log))
 
     async def _show_life(self) -> None:
         """Show from now on that the run is under way: to its workers, and to `burst clean` on any of its servers."""
@@ -488,7 +491,8 @@ class Coordinator:
             report = self._roster.get(index)
             after_s = (self._clock.now_ns() - self._closing.go_ns) / NS_PER_S
             self._journal.write("worker", f"worker {index} died (status {dead[index]})", t_s=after_s, worker=index)
-            self._progress.note(f"worker {index} died (status {dead[index]}); the others take over its batches")
+            others = "; the others take over its batches" if len(dead) < self._workers else ""
+            self._progress.note(f"worker {index} died (status {dead[index]}){others}")
             if report is not None and report.consumer:
                 for number, link in enumerate(self._links):
                     await link.call("DEL", ShardKeys(self._order.run, number).lease(report.consumer))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from burst.engine.progress import Progress
-from burst.model.batch import Batch
-from burst.model.errors import Mistake, ScenarioError
+from burst.engine.ways import Ways
+from burst.model.batch import Batch, Platform
+from burst.model.errors import ScenarioError
 from burst.model.ports import Audience
 from burst.model.scenario import Scenario
 from burst.policy.pacing import Pace
 from burst.policy.placement import Placement
-from burst.policy.routing import Router, route_name
 from burst.queues.keys import ShardKeys
 from burst.queues.link import Link
 from burst.queues.shard import Stager, create_group
@@ -34,26 +34,36 @@ class Staged:
 class Staging:
     """Puts an audience on its shards. ``people`` grows while it runs, for whoever interrupts it."""
 
-    def __init__(self, scenario: Scenario, run: str, urls: list[str], file: str, *, stage_epoch: int = 1) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        run: str,
+        urls: list[str],
+        file: str,
+        *,
+        serves: Sequence[Sequence[Platform] | None] = (),
+        stage_epoch: int = 1,
+    ) -> None:
         self._scenario = scenario
         self._run = run
         self._urls = urls
         self._file = file
         self._epoch = stage_epoch
-        self._router = Router(scenario.routes, scenario.seed)
-        self._unrouted: dict[tuple[str, str, str], int] = {}
+        self._ways = Ways(scenario, serves)
         self.people = 0
         self.lanes: dict[str, None] = {}  # begun, in order: what an interrupted staging leaves is in them
         self._batches = 0
         self._route_people = [0] * len(scenario.routes)
 
     async def run(self, audience: Audience, progress: Progress) -> Staged:
-        """Stage everybody; raises AudienceError, ScenarioError (people no route wants) or QueueError."""
+        """Stage everybody; raises AudienceError, ScenarioError (people with no way to a sink) or QueueError."""
         links = [await Link(url).connect() for url in self._urls]
         try:
             stagers = [Stager(link, ShardKeys(self._run, number), self._epoch) for number, link in enumerate(links)]
             await self._add_all(audience.batches(self._scenario.batching), stagers, audience, progress)
-            self._check_routes()
+            # Refused while nothing is spent: a sink would find them only after GO.
+            if mistakes := self._ways.mistakes(self._file):
+                raise ScenarioError(mistakes)
             for stager in stagers:
                 await stager.finish()
             lanes = tuple(dict.fromkeys(lane for stager in stagers for lane in stager.lanes))
@@ -79,10 +89,8 @@ class Staging:
         expire = self._scenario.expire_after_ns
         expire_offset_ns = -1 if expire is None else expire
         for batch in batches:
-            route = self._router.route_of(batch.number, batch.platform, batch.tenant, batch.lane)
+            route = self._ways.route_of(batch)
             if route is None:
-                whom = (batch.platform.name.lower(), batch.tenant, batch.lane)
-                self._unrouted[whom] = self._unrouted.get(whom, 0) + batch.count
                 continue
             self._route_people[route] += batch.count
             self.lanes[batch.lane] = None
@@ -93,24 +101,6 @@ class Staging:
             if self._batches % 256 == 0:
                 progress.staged(self.people, audience.size_hint)
                 await asyncio.sleep(0)  # an interrupt must find a way in
-
-    def _check_routes(self) -> None:
-        if not self._unrouted:
-            return
-        routes = "; ".join(route_name(route) for route in self._scenario.routes)
-        raise ScenarioError(
-            tuple(
-                Mistake(
-                    self._file,
-                    0,
-                    0,
-                    f"{count:,} people match no route: platform {platform}, lane {lane}"
-                    + (f", tenant {tenant}" if tenant else ""),
-                    f"the routes are: {routes}; end with a route that matches everybody",
-                )
-                for (platform, tenant, lane), count in self._unrouted.items()
-            )
-        )
 
     async def _make_groups(self, links: list[Link], lanes: tuple[str, ...]) -> None:
         """Give every shard every lane: workers read them all alike."""

@@ -14,7 +14,7 @@ from burst.queues.link import check_url
 from burst.runs.folder import new_run_name
 from burst.wire.transport import hush
 from burst.wiring.aiming import check_aim
-from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping
+from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping, served_by
 from burst.wiring.sinks import build_sink
 from burst.wiring.standing_in import stand_in_plan
 
@@ -43,8 +43,9 @@ def make_coordinator(
     if isinstance(loaded.scenario.audience, FileAudience):
         # From anywhere, and later, the run folder must find the same file.
         mapping["audience"] = mapping["audience"] | {"file": str(loaded.base / loaded.scenario.audience.file)}
+    serves = tuple(served_by(route.sink) for route in loaded.scenario.routes)
     order = RunOrder(
-        loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis, permit, plan
+        loaded.scenario, mapping, loaded.text, str(loaded.path), run, event or run, reports, redis, permit, plan, serves
     )
     return Coordinator(order, open_audience(loaded.scenario.audience, loaded.base), go, progress, build_sink)
 

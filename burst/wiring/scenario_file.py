@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -73,6 +73,11 @@ def scenario_from_mapping(mapping: Mapping[str, Any]) -> Scenario:
     if scenario is None or check.mistakes:
         raise ScenarioError(check.in_order())
     return scenario
+
+
+def served_by(sink: SinkChoice) -> tuple[Platform, ...] | None:
+    """Return the platforms that a sink is for, None where it is for all of them."""
+    return cast("tuple[Platform, ...] | None", getattr(sink_settings(sink), "platforms", None))
 
 
 def _find(path_or_name: str | FilePath) -> FilePath:
@@ -282,7 +287,7 @@ class _Check:
             match = route.match
             if match.platform not in {None, name} or match.tenant or match.lane not in {None, "main"}:
                 continue
-            served = getattr(sink_settings(route.sink), "platforms", None)
+            served = served_by(route.sink)
             if served is not None and platform not in served:
                 whom = " and ".join(one.name.lower() for one in served)
                 self._note(

@@ -1,0 +1,16 @@
+"""What the log of dead workers says that a person should read first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def last_words(log: Path) -> str:
+    """Return the first complaint in the workers' log with its hint, else the last line, else ``nothing``."""
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    # The line with burst's name says what went wrong; the hint below it alone explains nothing.
+    begins = next((at for at, line in enumerate(lines) if line.startswith("burst: ")), None)
+    if begins is None:
+        return lines[-1] if lines else "nothing"
+    hint = [line for line in lines[begins + 1 : begins + 2] if line.startswith("  ")]
+    return "\n".join([lines[begins].removeprefix("burst: "), *hint])

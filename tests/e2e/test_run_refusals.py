@@ -1,0 +1,56 @@
+"""What a run refuses while nothing is spent yet, and what it says when nobody is left."""
+
+import os
+import signal
+import time
+
+from tests.e2e.conftest import Shop, wait_for
+
+ANDROID_AT_APNS = """\
+name: launch
+audience: people.csv
+sink: apns
+workers: 1
+criteria: [accepted >= 99%]
+"""
+
+
+def people(ios: int, android: int) -> str:
+    rows = [f"{number:064x},ios" for number in range(ios)]
+    rows += [f"{number:064x},android" for number in range(ios, ios + android)]
+    return "token,platform\n" + "\n".join(rows) + "\n"
+
+
+def test_people_of_a_file_whom_a_sink_cannot_serve_are_refused_before_go_and_counted(shop: Shop) -> None:
+    (shop.path / "people.csv").write_text(people(1200, 700))
+    program = shop.burst("run", shop.scenario(ANDROID_AT_APNS), "--event", "launch-2027")
+    assert program.process.returncode == 2, program.err
+    assert "700 android people would go to apns, which is for ios" in program.err
+    assert "match: {platform: android}" in program.err
+    assert "armed" not in program.err
+    assert not (shop.reports / ".events" / "launch-2027").exists(), "the event's GO is not spent"
+    shop.assert_nothing_left()
+
+
+def test_the_same_people_go_where_a_route_of_their_own_sends_them(shop: Shop) -> None:
+    (shop.path / "people.csv").write_text(people(1200, 700))
+    routes = "routes:\n  - {match: {platform: android}, sink: blackhole}\n  - {sink: apns}\n"
+    program = shop.burst("run", shop.scenario(ANDROID_AT_APNS.replace("sink: apns\n", routes)))
+    assert program.process.returncode == 0, program.err
+    assert [(route["route"], route["people"]) for route in shop.result()["routes"]] == [
+        ("android -> blackhole", 700),
+        ("everybody -> apns", 1200),
+    ]
+
+
+def test_nobody_takes_over_when_the_last_worker_dies(shop: Shop) -> None:
+    text = "audience: 100_000\nrate: 20000/s\nsink: blackhole\nworkers: 1\ncriteria: [accepted >= 99%]\n"
+    program = shop.start("run", shop.scenario(text))
+    shop.wait_until("phase", "drain")
+    (worker,) = wait_for("the worker", shop.workers)
+    time.sleep(0.2)
+    os.kill(worker, signal.SIGKILL)
+    assert program.wait() == 1
+    assert "worker 0 died (status -9)" in program.err
+    assert "take over" not in program.err
+    assert "every worker died" in program.err
