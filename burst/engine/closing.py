@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -167,7 +167,16 @@ def _generator(books: Books, scenario: Scenario, roster: Mapping[int, Report], o
         cpu_share=round(share, 4),
         cpu_us_per_notification=round(sum(report.cpu_s for report in reports) * 1e6 / sent, 4) if sent else 0.0,
         peak_rss_mb=round(max((report.peak_rss_mb for report in reports), default=0.0), 1),
+        credit_starved_share=round(_starved_share(reports), 4),
     )
+
+
+def _starved_share(reports: Sequence[Report]) -> float:
+    """Return the share of the workers' time in which they could only wait for room in a sink."""
+    wall_s = sum(report.wall_s for report in reports)
+    # A nap ends with the read that woke it: whoever was computing was not waiting.
+    starved_s = sum(min(report.starved_s, max(0.0, report.wall_s - report.cpu_s)) for report in reports)
+    return starved_s / wall_s if wall_s else 0.0
 
 
 def _doubt_untimed(generator: Generator, judgements: tuple[Judgement, ...], untimed: int) -> Generator:

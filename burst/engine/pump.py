@@ -100,6 +100,11 @@ class Pump:
         self.people = 0  # held and not settled
         self.batches_in = 0
         self.counters: Counter[str] = Counter()
+        # A sink with a rate of its own gives no credit because it was told so: that is nobody's shortage.
+        self._rationed = [_division(sink) is not None for sink in sinks]
+        self._short = False  # somebody was due, and their sink had no room
+        self._starved_at_ns = 0
+        self.starved_ns = 0  # nothing to do but wait for room in a sink, while people were due
 
     # -- in ------------------------------------------------------------------------------------------------------
 
@@ -157,6 +162,10 @@ class Pump:
         """Do what can be done now; return whether anything was."""
         worked = self._collect()
         now_ns = self._clock.now_ns()
+        if self._starved_at_ns:
+            self.starved_ns += now_ns - self._starved_at_ns
+            self._starved_at_ns = 0
+        self._short = False
         if sending and not self.paused and now_ns < self._lease_valid_until_ns():
             if now_ns - self._retried_at_ns >= RETRY_EVERY_NS:
                 self._retried_at_ns = now_ns
@@ -166,6 +175,8 @@ class Pump:
             self._scanned_at_ns = now_ns
             self._give_up_waiting(now_ns)
         worked |= self._finish(now_ns)
+        if self._short and not worked:
+            self._starved_at_ns = now_ns
         return worked
 
     def next_ns(self) -> int:
@@ -201,6 +212,7 @@ class Pump:
             sent += taken
             if lo + taken < prepared.tickets.size:
                 self._again.appendleft((number, prepared, lo + taken))
+                self._short |= not self._rationed[number]
                 break
         while self._fresh and sent < SEND_BEFORE_POLL:
             held = self._fresh[0]
@@ -213,6 +225,7 @@ class Pump:
             else:
                 hi = min(hi, held.cursor + self._sinks[held.sink].credit())
                 if hi <= held.cursor:
+                    self._short |= not self._rationed[held.sink]
                     break
                 self._send(held, hi)
                 sent += hi - held.cursor
@@ -503,3 +516,9 @@ class Pump:
     def idle(self) -> bool:
         """Whether nothing is held and nothing waits to be settled."""
         return not self.people and not any(folder.waiting for folder in self._folders.values())
+
+
+def _division(sink: Sink) -> str | None:
+    """Return how a sink divides its rate among the fleet, None where it has none."""
+    division: Callable[[int], str | None] | None = getattr(sink, "division", None)
+    return None if division is None else division(1)

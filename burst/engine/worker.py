@@ -375,6 +375,7 @@ class Worker:
                 loop_lag_ms_p99=self._lag.p99_ms(),
                 cpu_s=cpu_ns / NS_PER_S,
                 wall_s=wall_ns / NS_PER_S,
+                starved_s=self.pump.starved_ns / NS_PER_S,
                 peak_rss_mb=peak_rss_mb(),
                 clock_uncertainty_ms=0.0 if self._local else self._offset.uncertainty_ns / NS_PER_MS,
                 late_answers=self.pump.counters["late_answers"],

@@ -25,7 +25,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     ledger: str
     received: str | None
-    stand_in: dict[str, str] | None = None  # fields of ports.StandIn
+    stand_in: dict[str, Any] | None = None  # fields of ports.StandIn
     permit_hosts: list[str] = []
     permit_live: bool = False
 
@@ -53,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_ms_p99: float = 0.0
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    starved_s: float = 0.0  # idle while people were due: a sink had no room for them
     peak_rss_mb: float = 0.0
     clock_uncertainty_ms: float = 0.0
     traced: str = ""  # what its tracers found; empty: it sent none

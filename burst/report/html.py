@@ -13,6 +13,7 @@ from burst.report.folder import RunFolder, read_run
 from burst.report.words import (
     JUDGES,
     NOTHING,
+    STARVED_SHARE,
     WORDS,
     accepted_by_deadline,
     generator_line,
@@ -170,7 +171,8 @@ def _numerals(result: Result) -> Html:
 
 def _limited(result: Result) -> Html:
     if not result.generator.limited:
-        return Html("")
+        waited = result.generator.credit_starved_share > STARVED_SHARE
+        return tag("p", f"The generator {generator_line(result)}.", class_="wide notice") if waited else Html("")
     consequence = {
         "pass": "A pass stands all the same.",
         "aborted": "",

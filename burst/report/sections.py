@@ -274,6 +274,7 @@ def generator(result: Result) -> Html:
     rows = [
         ("event loop lag, p99", milliseconds(own.loop_lag_ms_p99)),
         ("busiest worker", f"{own.cpu_share:.0%} of a core"),
+        ("waited for room in the sink", f"{own.credit_starved_share:.0%} of the time".replace("%", " %")),
         ("CPU for a notification", f"{own.cpu_us_per_notification:.2f} µs"),
         ("largest worker", f"{own.peak_rss_mb:,.0f} MB"),
         ("GO skew between workers", f"{result.go_skew_ms:.2f} ms"),

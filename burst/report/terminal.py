@@ -10,6 +10,7 @@ from rich.text import Text
 
 from burst.model.units import format_rate
 from burst.report.words import (
+    STARVED_SHARE,
     accepted_by_deadline,
     criterion_value,
     generator_line,
@@ -37,7 +38,8 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     _say(console, Text(plain(f"{result.scenario}, run {result.run}, event {result.event}"), style="dim"))
     sent = result.outcomes.unsent < result.audience
     rows: list[Text] = []
-    if result.generator.limited:
+    waited = result.generator.credit_starved_share > STARVED_SHARE
+    if result.generator.limited or waited:
         rows += _rows(console, "generator", generator_line(result), "yellow")
     rows += _measured(result) if sent else []
     for name, value in _counts(result):
@@ -49,7 +51,7 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
         rows += _rows(console, "ok" if criterion.ok else "FAILED", told, "green" if criterion.ok else "bold red")
     for number, told in enumerate(stragglers(result)):
         rows += _rows(console, "" if number else "stragglers", told)
-    if sent and not result.generator.limited:
+    if sent and not result.generator.limited and not waited:
         rows += _rows(console, "generator", generator_line(result))
     for note in result.notes:
         rows += _rows(console, "note", note)

@@ -20,6 +20,9 @@ JUDGES = {
     "entrance": "entrance only: handed over, and nobody saw it arrive",
 }
 
+#: Of the workers' time: from here on, waiting for room in the sink is worth saying.
+STARVED_SHARE = 0.2
+
 # A share this many times the even one is worth a name.
 _STRAGGLES = 1.25
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -102,11 +105,28 @@ def criterion_value(name: str, value: float | str | None) -> str:
 
 
 def generator_line(result: Result) -> str:
-    """Say whether burst itself was the limit, and why."""
+    """Say whether burst itself was the limit, and why; then what it waited for, if it did."""
     generator = result.generator
+    waited = _waited_for_room(generator.credit_starved_share)
     if generator.limited:
-        return f"was the limit: {generator.reason or 'no reason was recorded'}"
+        told = f"was the limit: {generator.reason or 'no reason was recorded'}"
+        return f"{told}; {waited}" if waited else told
+    if waited:
+        return f"had time to spare, but {waited}"
     return f"was not the limit{f': {generator.reason}' if generator.reason else ''}"
+
+
+def _waited_for_room(share: float) -> str:
+    """Say that connections and streams were used up; nothing where that was seldom.
+
+    Whether the provider was slow or the connections were few cannot be told from here, so both are named.
+    """
+    if share <= STARVED_SHARE:
+        return ""
+    return (
+        f"every connection and stream was in use {share:.0%} of the time: more `connections` would go faster, "
+        "unless the provider is what is slow"
+    ).replace("%", " %")
 
 
 def witness_lines(result: Result) -> list[str]:

@@ -74,7 +74,11 @@ class CriterionResult(msgspec.Struct, frozen=True):
 
 
 class Generator(msgspec.Struct, frozen=True):
-    """Whether burst itself was the limit, and what it cost."""
+    """Whether burst itself was the limit, and what it cost.
+
+    ``credit_starved_share`` is the share of the workers' time in which they were idle while people were due, because
+    their sink had no room: every stream of its connections in use, or none open.
+    """
 
     limited: bool = False
     reason: str = ""
@@ -82,6 +86,7 @@ class Generator(msgspec.Struct, frozen=True):
     cpu_share: float = 0.0
     cpu_us_per_notification: float = 0.0
     peak_rss_mb: float = 0.0
+    credit_starved_share: float = 0.0
 
 
 class WorkerResult(msgspec.Struct, frozen=True):

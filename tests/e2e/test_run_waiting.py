@@ -1,0 +1,26 @@
+"""Too few streams, as a run tells it."""
+
+from tests.e2e.conftest import Shop
+
+TEXT = """\
+audience: {ios: 1500}
+sink: {apns: {connections: 1, streams: 10}}
+provider: {behaviour: {latency: {p50: 10ms, p99: 12ms}}}
+workers: 1
+deadline: 1s
+criteria: [accepted within 1s >= 99%]
+"""
+
+
+def test_too_few_streams_are_named_and_the_verdict_stays(shop: Shop) -> None:
+    program = shop.burst("run", shop.scenario(TEXT))
+    assert program.process.returncode == 99, program.err
+    assert shop.result()["generator"]["credit_starved_share"] > 0.5
+    assert "every connection and stream was in use" in program.out
+    assert "every connection and stream was in use" in (shop.folder / "report.html").read_text()
+
+
+def test_a_rate_that_was_asked_for_is_no_shortage_of_streams(shop: Shop) -> None:
+    text = TEXT.replace("connections: 1, streams: 10", "rate: 1500/s")
+    program = shop.burst("run", shop.scenario(text))
+    assert shop.result()["generator"]["credit_starved_share"] == 0.0, program.err
