@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 MOST_HEAD_BYTES = 16_384  # of a head, and of trailers or chunk extensions together: what h11 takes by default
+MOST_LINE_BYTES = 8192  # of a request line; RFC 9112, section 3, asks for at least 8,000
 MOST_FIELDS = 100  # as Apache's LimitRequestFields
 MOST_LENGTH_DIGITS = 20  # of a length in decimal, and of a chunk's size in hexadecimal, as h11
 CHUNKED, UNTIL_END = -1, -2  # instead of a length
@@ -93,7 +94,7 @@ def is_text(raw: bytes) -> bool:
 def find_head(data: bytes, at: int) -> tuple[bytes, int]:
     """Return the head that begins at ``at``, its lines parted by CRLF, and where its content begins.
 
-    Where data ends before the head does, that is (b"", -1). Raises H1Error (431) for a head that is too long.
+    Where data ends before the head does, that is (b"", -1). Raises H1Error (414, 431) for a head that is too long.
     """
     end = data.find(b"\r\n\r\n", at)
     if 0 <= end <= at + MOST_HEAD_BYTES:
@@ -102,19 +103,25 @@ def find_head(data: bytes, at: int) -> tuple[bytes, int]:
             return head, end + 4
     match = _HEAD_END(data, at)
     if match is None:
-        refuse_long(len(data) - at)
+        refuse_long(data, at)
         return b"", -1
     # The LF that ends the head's last line is the match's first byte, one behind where a CRLF begins.
     if match.start() > at + MOST_HEAD_BYTES + 1:
-        raise H1Error("a head that is too long", 431)
+        raise _too_long(data, at)
     lines = [line.removesuffix(b"\r") for line in data[at : match.start()].split(b"\n")]
     return b"\r\n".join(lines), match.end()
 
 
-def refuse_long(unended: int) -> None:
-    """Raise H1Error (431) where so many bytes of a head, and no end among them, are too many."""
-    if unended > MOST_HEAD_BYTES + len(b"\r\n\r\n"):
-        raise H1Error("a head that is too long", 431)
+def refuse_long(data: bytes | bytearray, at: int) -> None:
+    """Raise H1Error where so many bytes of a head, and no end among them, are too many."""
+    if len(data) - at > MOST_HEAD_BYTES + len(b"\r\n\r\n"):
+        raise _too_long(data, at)
+
+
+def _too_long(data: bytes | bytearray, at: int) -> H1Error:
+    if data.find(b"\n", at, at + MOST_LINE_BYTES + len(b"\r\n")) < 0:
+        return H1Error("a first line that is too long", 414)
+    return H1Error("a head that is too long", 431)
 
 
 class HeldHead:
@@ -137,7 +144,7 @@ class HeldHead:
         searched = max(0, len(self._held) - 2)
         self._held += data
         if _HEAD_END(self._held, searched) is None:
-            refuse_long(len(self._held))
+            refuse_long(self._held, 0)
             return b""
         whole = bytes(self._held)
         self._held.clear()
