@@ -28,13 +28,14 @@ NEAR_LIMIT = 0.7
 
 @dataclass(frozen=True, slots=True)
 class StandInPlan:
-    """What the scenario wants of its stand-in. ``behaviour`` is as a file writes it."""
+    """What the scenario wants of its stand-in. ``behaviour`` is as a file writes it, ``dialects`` what it speaks."""
 
     behaviour: Mapping[str, Any]
     behaviour_folder: Path = Path()
     processes: int = 1
     tls: bool = True
     control: str | None = None
+    dialects: tuple[str, ...] = ("apns",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +56,7 @@ class Witnessing:
         house = House(
             self._keys / "keys",
             plan.behaviour,
+            listen=tuple(f"{dialect}=127.0.0.1:0" for dialect in plan.dialects),
             processes=plan.processes,
             tls=plan.tls,
             run=run,
@@ -71,20 +73,12 @@ class Witnessing:
     async def start(self) -> StandIn:
         """Start it; return what lets a sink in. Raises BurstError."""
         await self.supervisor.start()
-        authority = self.supervisor.authority
-        assert authority is not None
         if self._control_at is not None:
             from burst.provider.control import Control
 
             self._control = Control(self.supervisor)
             await self._control.start(self._control_at)
-        return StandIn(
-            self.supervisor.url,
-            str(authority.ca) if self.supervisor.house.tls else "",
-            str(authority.p8),
-            authority.key_id,
-            authority.team_id,
-        )
+        return self.supervisor.stand_in()
 
     @property
     def control_url(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -52,3 +53,43 @@ def _read_one(text: bytes, prefix: bytes) -> int:
         return int.from_bytes(binascii.unhexlify(digits), "big") if text.startswith(prefix) else FOREIGN
     except binascii.Error:
         return FOREIGN
+
+
+def write_ids(prefix: bytes, indexes: Int64Column) -> bytes:
+    """Return how a message for several people names them: an id, with ``+n`` where n consecutive people follow on it.
+
+    ``read_text`` reads it back. One person is the id alone; people who are not consecutive are parted by commas.
+    """
+    breaks = np.flatnonzero(np.diff(indexes) != 1) + 1
+    firsts = indexes[np.concatenate(([0], breaks))].tolist()
+    counts = np.diff(np.concatenate(([0], breaks, [indexes.size]))).tolist()
+    return b",".join(
+        prefix + b"%012x" % first + (b"+%d" % count if count > 1 else b"")
+        for first, count in zip(firsts, counts, strict=True)
+    )
+
+
+class IdText:
+    """Finds the people of a run in a text, be it a header, JSON or a form: wherever their ids stand as plain ASCII."""
+
+    def __init__(self, run: str) -> None:
+        prefix, tracer = id_prefix(run, NOTIFICATION), id_prefix(run, TRACER)
+        # A form writes "+" as %2B.
+        self._find = re.compile(re.escape(prefix) + rb"([0-9a-f]{12})(?:(?:\+|%2B)([0-9]{1,6}))?").findall
+        self._tracer = tracer
+
+    def people(self, text: bytes) -> Int64Column:
+        """Return the indexes (int64) named in a text, in their order; empty when it names nobody of the run."""
+        found = self._find(text)
+        if len(found) == 1 and not found[0][1]:
+            return np.array([int(found[0][0], 16)], dtype=np.int64)
+        if not found:
+            return _NOBODY
+        return np.concatenate([np.arange(int(count or 1), dtype=np.int64) + int(first, 16) for first, count in found])
+
+    def has_tracer(self, text: bytes) -> bool:
+        """Say whether a text carries a tracer of the run."""
+        return self._tracer in text
+
+
+_NOBODY = np.empty(0, dtype=np.int64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from burst.model.batch import Batch, Int64Column, UInt8Column
@@ -101,7 +101,9 @@ class Answers:
 class StandIn:
     """The stand-in provider of a run: where it listens, and what it takes to be let in.
 
-    ``ca_file`` is empty when it speaks plain text; ``key_file`` is the .p8 key that it trusts.
+    ``ca_file`` is empty when it speaks plain text; ``key_file`` is the .p8 key that it trusts. ``urls`` are its
+    addresses by dialect; ``aws_file`` holds the credentials that SQS and SNS are signed with there, ``google_file`` the
+    service account of FCM: paths, never the secrets.
     """
 
     url: str
@@ -109,6 +111,13 @@ class StandIn:
     key_file: str
     key_id: str
     team_id: str
+    urls: Mapping[str, str] = field(default_factory=dict)
+    aws_file: str = ""
+    google_file: str = ""
+
+    def url_of(self, dialect: str) -> str:
+        """Return where it stands in for a provider. Raises KeyError where it does not."""
+        return self.urls[dialect] if self.urls else self.url
 
 
 class Share(Protocol):

@@ -1,6 +1,6 @@
 """The behaviour file: how the stand-in provider answers, what it checks, and how it misbehaves.
 
-Without a file it is a healthy and fast Apple without limits.
+Without a file it is a healthy and fast provider without limits.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from burst.model.errors import Mistake, ScenarioError
 from burst.model.latency import LatencySettings
 from burst.model.scenario import Count, DurationNs, RatePerS, Settings, Share, SizeBytes
-from burst.provider.refusal import REASONS
+from burst.provider.reasons import KNOWN
 
+#: What a stand-in can stand in for: the rows of ``desks.DESKS``.
+DIALECTS = ("apns", "fcm", "sqs", "sns", "http")
 #: RFC 9113, section 7.
 ErrorCode = Literal[
     "NO_ERROR",
@@ -69,10 +71,10 @@ class AnswerSettings(Settings):
 
 
 def _check_status(status: int | None, reason: str) -> None:
-    if status is None and reason not in REASONS:
-        near = get_close_matches(reason, REASONS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "give a status, or one of Apple's reasons"
-        raise ValueError(f"{reason!r} is no reason of Apple's, so its status is unknown; {hint}")
+    if status is None and reason not in KNOWN:
+        near = get_close_matches(reason, KNOWN, n=1)
+        hint = f"did you mean {near[0]}?" if near else "give a status, or one of the provider's reasons"
+        raise ValueError(f"{reason!r} is no provider's reason, so its status is unknown; {hint}")
 
 
 def _read_reset(value: object) -> object:
@@ -146,8 +148,8 @@ def _read_share_or_flag(value: object) -> object:
     return float(value) if isinstance(value, bool) else value
 
 
-class Behaviour(Settings):
-    """What a stand-in APNs does. Every share is of requests, if nothing else is said."""
+class Conduct(Settings):
+    """How any provider behaves, whichever it stands in for. Every share is of requests, if nothing else is said."""
 
     latency: LatencySettings | None = Field(None, description="how long an answer takes; default: at once")
     quota: QuotaSettings | None = Field(None, description="a rate over all requests; default: no limit")
@@ -189,6 +191,52 @@ class Behaviour(Settings):
     closed_windows: Annotated[Share, BeforeValidator(_read_share_or_flag)] = Field(
         0.0, description="share of the connections whose windows are never opened again; true is all of them"
     )
+
+
+class FcmBehaviour(Conduct):
+    """Firebase Cloud Messaging's own; what is not said here is as at the top."""
+
+    auth: Literal["oauth", "any", "none"] = Field(
+        "oauth", description="oauth: an access token of its own token endpoint; any: any bearer token; none: nothing"
+    )
+    project: str | None = Field(None, description="the only project there is; default: any")
+    max_payload: SizeBytes = Field(4096, description="bytes of a message's notification and data together")
+
+
+class SqsBehaviour(Conduct):
+    """Amazon SQS's own; what is not said here is as at the top."""
+
+    auth: Literal["signature", "any", "none"] = Field(
+        "signature", description="signature: SigV4 by its own key; any: any signature of good form; none: nothing"
+    )
+    queues: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="queue: attributes as SQS names them; default: any queue that is asked for"
+    )
+    keep: bool | None = Field(
+        None, description="whether messages wait to be received; default: yes, but in a run's own stand-in"
+    )
+    max_in_flight: Count = Field(120_000, description="messages received and not deleted, a standard queue's limit")
+
+
+class SnsBehaviour(Conduct):
+    """Amazon SNS's own; what is not said here is as at the top."""
+
+    auth: Literal["signature", "any", "none"] = Field(
+        "signature", description="signature: SigV4 by its own key; any: any signature of good form; none: nothing"
+    )
+
+
+class HttpBehaviour(Conduct):
+    """A webhook's own; what is not said here is as at the top."""
+
+    auth: str = Field("none", description="none: nothing; bearer or basic: the credentials of ``auth_env``")
+    status: Annotated[int, Field(ge=200, le=299)] = Field(200, description="the answer to what is taken")
+    max_payload: SizeBytes = Field(2**20, description="bytes of a body; more is answered 413")
+
+
+class Behaviour(Conduct):
+    """What a stand-in does: what stands at the top is everybody's, or Apple's alone where only Apple has it."""
+
     echo_id: bool = Field(True, description="whether an answer carries the request's apns-id")
 
     auth: Literal["any", "token", "certificate", "none"] = Field(
@@ -207,9 +255,23 @@ class Behaviour(Settings):
     team: str | None = Field(None, description="the issuer of provider tokens; default: any")
     max_payload: SizeBytes = Field(4096, description="bytes; a voip push may have 1,024 more, as Apple says")
 
+    fcm: FcmBehaviour = Field(default_factory=FcmBehaviour, description="what is different for FCM")
+    sqs: SqsBehaviour = Field(default_factory=SqsBehaviour, description="what is different for SQS")
+    sns: SnsBehaviour = Field(default_factory=SnsBehaviour, description="what is different for SNS")
+    http: HttpBehaviour = Field(default_factory=HttpBehaviour, description="what is different for webhooks")
+
+    def conduct(self, dialect: str) -> Conduct:
+        """Return how a dialect behaves as any provider does: its section over what stands at the top."""
+        section = getattr(self, dialect, None)
+        if not isinstance(section, Conduct):
+            return self
+        said = {name: getattr(section, name) for name in Conduct.model_fields if name in section.model_fields_set}
+        return self.model_copy(update=said)
+
     @model_validator(mode="after")
     def _together(self) -> Behaviour:
-        _check_shares(self)
+        for dialect in DIALECTS:
+            _check_shares(self.conduct(dialect))
         return self
 
     @classmethod
@@ -251,7 +313,8 @@ class Behaviour(Settings):
         """
         given = type(self).model_validate(changes)
         changed = self.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
-        _check_shares(changed)
+        for dialect in DIALECTS:
+            _check_shares(changed.conduct(dialect))
         return changed
 
 
@@ -261,7 +324,7 @@ def explain(error: ValidationError) -> list[tuple[str, str, str]]:
     return [(".".join(str(step) for step in one["loc"]), *_said(one)) for one in found]
 
 
-def _check_shares(behaviour: Behaviour) -> None:
+def _check_shares(behaviour: Conduct) -> None:
     """One draw decides among these, so that every share is kept exactly."""
     total = behaviour.silent + behaviour.hang + behaviour.malformed + sum(row.share for row in behaviour.answers)
     total += behaviour.reset_streams.share if behaviour.reset_streams else 0
@@ -304,6 +367,9 @@ def _said(error: Mapping[str, Any]) -> tuple[str, str]:
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that a behaviour file may have below ``location``."""
+    if location and location[0] in _OF_DIALECTS:
+        own = _OF_DIALECTS[str(location[0])]
+        return _keys_at(location[1:]) if len(location) > 1 else _names(own)
     sections: dict[str, type[Settings]] = {
         "latency": LatencySettings,
         "quota": QuotaSettings,
@@ -315,5 +381,16 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         "goaway": GoawaySettings,
         "slow_bytes": SlowBytesSettings,
     }
-    model = sections.get(str(location[0]), Behaviour) if location else Behaviour
+    return _names(sections.get(str(location[0]), Behaviour) if location else Behaviour)
+
+
+def _names(model: type[Settings]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+_OF_DIALECTS: dict[str, type[Conduct]] = {
+    "fcm": FcmBehaviour,
+    "sqs": SqsBehaviour,
+    "sns": SnsBehaviour,
+    "http": HttpBehaviour,
+}

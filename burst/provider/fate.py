@@ -18,8 +18,8 @@ from burst.model.units import NS_PER_S
 from burst.policy.bucket import TokenBucket
 from burst.policy.chance import uniform
 from burst.policy.latency import LATENCY_POINTS, latency_table_ns
-from burst.provider.behaviour import Behaviour, OutageSettings
-from burst.provider.refusal import Refusal, refusal
+from burst.provider.behaviour import Conduct, OutageSettings
+from burst.provider.refusal import AppleWords, Refusal, Words
 
 UInt64Column = npt.NDArray[np.uint64]
 
@@ -133,12 +133,20 @@ class Fates:
     """
 
     def __init__(
-        self, behaviour: Behaviour, seed: int, *, process: int = 0, processes: int = 1, dead_since_ms: int = 0
+        self,
+        behaviour: Conduct,
+        seed: int,
+        *,
+        process: int = 0,
+        processes: int = 1,
+        dead_since_ms: int = 0,
+        words: Words | None = None,
     ) -> None:
         """Prepare the draws.
 
         ``seed`` decides which device tokens are dead, alike in all processes; the quota is divided among
-        ``processes``; ``dead_since_ms`` (since the epoch) is the timestamp of every 410.
+        ``processes``; ``dead_since_ms`` (since the epoch) is the timestamp of every 410. ``words`` are Apple's unless
+        others are given.
         """
         self.behaviour = behaviour
         self._seed = seed
@@ -162,15 +170,15 @@ class Fates:
         self.plain = not self.judged and self._latency is None
         self.acts, self.sights = np.zeros(256, dtype=np.uint8), np.zeros(256, dtype=np.uint8)
         self.refusals: list[Refusal | None] = [None] * 256
-        self._fill_tables(dead_since_ms)
+        self._fill_tables(dead_since_ms, words or AppleWords())
 
-    def _fill_tables(self, dead_since_ms: int) -> None:
-        self._refuse(DEAD, refusal("Unregistered", timestamp_ms=dead_since_ms))
+    def _fill_tables(self, dead_since_ms: int, words: Words) -> None:
+        self._refuse(DEAD, words.dead(dead_since_ms))
         wait_ns = self.behaviour.quota.retry_after_ns if self.behaviour.quota else None
         # A header of whole seconds (RFC 9110, 10.2.3): never sooner than was said.
         wait_s = None if wait_ns is None else -(-wait_ns // NS_PER_S)
-        self._refuse(QUOTA, refusal("TooManyRequests", retry_after_s=wait_s))
-        self._refuse(PER_TOKEN, refusal("TooManyRequests"))
+        self._refuse(QUOTA, words.quota(wait_s))
+        self._refuse(PER_TOKEN, words.per_token())
         self._act(SILENT, Act.NOTHING, Sight.ACCEPT)
         self._act(HANG, Act.NOTHING, Sight.HANG)
         self._act(MALFORMED, Act.GARBLE, Sight.ACCEPT)
@@ -179,7 +187,7 @@ class Fates:
             refused = Sight.REFUSE if reset.code == "REFUSED_STREAM" else Sight.HANG
             self._act(RESET, Act.RESET, Sight.ACCEPT if reset.processed else refused)
         for row, answer in enumerate(self.behaviour.answers):
-            self._refuse(OTHER + row, refusal(answer.reason, status=answer.status))
+            self._refuse(OTHER + row, words.other(answer.reason, answer.status))
         acts = {
             "refuse": (Act.REFUSE, Sight.REFUSE),
             "hang": (Act.NOTHING, Sight.HANG),
@@ -188,7 +196,7 @@ class Fates:
             "goaway": (Act.GOAWAY, Sight.REFUSE),  # these streams are above its last_stream_id
         }
         for number, outage in enumerate(self.behaviour.outages):
-            self._refuse(OUTAGE + number, refusal(outage.reason, status=outage.status))
+            self._refuse(OUTAGE + number, words.other(outage.reason, outage.status))
             self._act(OUTAGE + number, *acts[outage.how])
 
     def _refuse(self, fate: int, answer: Refusal) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Protocol
 
 #: Status by reason: Apple, "Handling notification responses from APNs", table of response error strings.
 REASONS: dict[str, int] = {
@@ -68,3 +69,43 @@ def refusal(
         words["timestamp"] = timestamp_ms
     body = json.dumps(words, separators=(",", ":")).encode()
     return Refusal(REASONS.get(reason, 400) if status is None else status, reason, body, retry_after_s)
+
+
+class Words(Protocol):
+    """How a provider says what it will not do."""
+
+    def dead(self, since_ms: int) -> Refusal:
+        """Say that a device is gone, since then (milliseconds from the epoch)."""
+        ...
+
+    def quota(self, retry_after_s: int | None) -> Refusal:
+        """Say that there is too much of everything."""
+        ...
+
+    def per_token(self) -> Refusal:
+        """Say that there is too much for one device."""
+        ...
+
+    def other(self, reason: str, status: int | None) -> Refusal:
+        """Say what a behaviour file wants said; a reason that is another provider's is said in words of one's own."""
+        ...
+
+
+class AppleWords:
+    """Apple's."""
+
+    def dead(self, since_ms: int) -> Refusal:
+        """410."""
+        return refusal("Unregistered", timestamp_ms=since_ms)
+
+    def quota(self, retry_after_s: int | None) -> Refusal:
+        """429."""
+        return refusal("TooManyRequests", retry_after_s=retry_after_s)
+
+    def per_token(self) -> Refusal:
+        """429."""
+        return refusal("TooManyRequests")
+
+    def other(self, reason: str, status: int | None) -> Refusal:
+        """Say the reason as it stands."""
+        return refusal(reason, status=status)

@@ -12,10 +12,9 @@ import asyncio
 import os
 import resource
 import shutil
-import ssl
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,19 +26,12 @@ import uvloop
 from burst.model.errors import BurstError
 from burst.model.ports import NEVER_NS
 from burst.model.units import NS_PER_MS, NS_PER_S
-from burst.provider.apple import check_head, duplicated
 from burst.provider.behaviour import Behaviour
 from burst.provider.busy import BusyTime
-from burst.provider.fate import Fates
-from burst.provider.front import STREAM_COLUMNS, Front
-from burst.provider.intake import Intake
-from burst.provider.link import ServedLink
-from burst.provider.loose import Caller
-from burst.provider.manners import Behaved, reset_connection
-from burst.provider.provider_token import TokenCheck, read_keys
-from burst.provider.refusal import Refusal
+from burst.provider.desk import Means
+from burst.provider.desks import PROTOCOLS, make_desk, split_listen
+from burst.provider.visit import Sums
 from burst.runs.witness import Counter, WitnessPart
-from burst.wire.frames import ErrorCode
 from burst.wire.tls import server_context
 from burst.wire.transport import hush
 
@@ -47,10 +39,12 @@ BACKLOG = 4096
 HANDSHAKE_WITHIN_S = 20.0  # whoever begins TLS and says no more is let go
 LONGEST_ORDER = 256 * 2**20  # bytes; a behaviour may name a million dead tokens
 _SOONEST_NS, _LATEST_NS = NS_PER_MS // 4, 20 * NS_PER_MS  # between two looks at what waits
+_PAUSE_FOR_COST = 4  # after a look that took a while, four times that: a fifth of the time goes into looking
+_PAUSE_AT_MOST_NS = 2 * NS_PER_MS
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
-    """What a serving process must know. ``listen`` are ``host:port`` or ``unix:/path``."""
+    """What a serving process must know. ``listen`` are ``dialect=host:port`` or ``dialect=unix:/path``."""
 
     process: int
     processes: int
@@ -65,6 +59,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     client_ca: str = ""
     dead_since_ms: int = 0
     folder: str = "."  # that paths of keys are relative to
+    aws_file: str = ""
+    google_file: str = ""
     ephemeral: str = ""  # a private folder that shall not outlive the stand-in, however its supervisor ends
 
 
@@ -75,45 +71,47 @@ class _MonotonicClock:
 
 
 class Serving:
-    """The process's life."""
+    """The process's life: a desk for each dialect it listens for, one witness, one timer."""
 
     def __init__(self, brief: Brief) -> None:
         self.brief = brief
         self._clock = _MonotonicClock()
-        self._wall_s = time.time  # what provider tokens are dated by
+        self._wall_s = time.time
         behaviour = Behaviour.model_validate(brief.behaviour)
-        keys = read_keys(behaviour.keys, Path(brief.folder))
         self.witness = WitnessPart.create(Path(brief.witness), brief.run, brief.audience) if brief.witness else None
-        self.manners = Behaved(behaviour, self._clock, brief.seed + brief.process)
-        self.manners.tokens = TokenCheck(keys, behaviour.team)
-        self.front = Front(self._fates(behaviour), self._intake(behaviour), self.witness, self._clock, self.manners)
+        self._listens = [split_listen(text) for text in brief.listen]
+        self.desks = {dialect: make_desk(behaviour, self._means(dialect)) for dialect, _ in self._listens}
         if brief.run:
-            self.front.go_ns = NEVER_NS  # a run's outages count from its GO
+            for desk in self.desks.values():
+                desk.go(NEVER_NS)  # a run's outages count from its GO
         self.busy = BusyTime(None if self.witness is None else self.witness.counters)
         self.servers: list[Any] = []
         self._served = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
-        self._limits: list[asyncio.TimerHandle] = []
+        self._pause_ns = _SOONEST_NS
 
-    def _fates(self, behaviour: Behaviour) -> Fates:
+    def _means(self, dialect: str) -> Means:
         brief = self.brief
-        return Fates(
-            behaviour,
+        return Means(
+            dialect,
+            self._clock,
+            self._now_s,
+            brief.run,
+            self.witness,
             brief.seed,
+            self.noticed,
             process=brief.process,
             processes=brief.processes,
             dead_since_ms=brief.dead_since_ms,
+            folder=Path(brief.folder),
+            aws_file=brief.aws_file,
+            google_file=brief.google_file,
+            answers_held=bool(brief.run),
         )
 
-    def _intake(self, behaviour: Behaviour) -> Intake:
-        def check(fields: Mapping[bytes, bytes], caller: Caller) -> Refusal | None:
-            def token_reason(authorization: bytes) -> str | None:
-                return self.manners.token_reason(authorization, caller.serial, self._wall_s())
-
-            return check_head(fields, behaviour, token_reason, certificate=caller.certificate)
-
-        return Intake(self.brief.run, check, duplicated, behaviour.max_payload)
+    def _now_s(self) -> float:
+        return self._wall_s()
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -136,60 +134,73 @@ class Serving:
 
     async def open(self) -> None:
         """Listen, and begin to keep time. Raises OSError."""
-        tls = None
-        if self.brief.certificate:
-            tls = server_context(self.brief.certificate, self.brief.key, self.brief.client_ca)
-        for address in self.brief.listen:
-            self.servers.append(await self._listen(address, tls))
-        self._plan_limits(self.front.fates.behaviour)
+        for dialect, address in self._listens:
+            self.servers.append(await self._listen(dialect, address))
+        if not self.brief.run:
+            for desk in self.desks.values():
+                desk.go(self._clock.now_ns())
         self._tick()
 
     def close(self) -> None:
         """Listen no more, and cut every connection off."""
         for server in self.servers:
             server.close()
-        for link in list(self.front.links.values()):
-            link.abort()
-        for handle in (self._timer, *self._limits):
-            if handle is not None:
-                handle.cancel()
-        remove_unix_sockets(self.brief.listen)
+        for desk in self.desks.values():
+            desk.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        remove_unix_sockets([address for _, address in self._listens])
 
-    async def _listen(self, address: str, tls: ssl.SSLContext | None) -> Any:
-        loop = asyncio.get_running_loop()
-        more: dict[str, Any] = {"ssl": tls, "backlog": BACKLOG}
-        if tls is not None:
+    async def _listen(self, dialect: str, address: str) -> Any:
+        loop, brief, make = asyncio.get_running_loop(), self.brief, self.desks[dialect].make_link
+        more: dict[str, Any] = {"ssl": None, "backlog": BACKLOG}
+        if brief.certificate:
+            more["ssl"] = server_context(brief.certificate, brief.key, brief.client_ca, protocols=PROTOCOLS[dialect])
             more["ssl_handshake_timeout"] = HANDSHAKE_WITHIN_S
         if address.startswith("unix:"):
-            return await aiofastnet.create_unix_server(loop, self._make_link, address.removeprefix("unix:"), **more)
+            return await aiofastnet.create_unix_server(loop, make, address.removeprefix("unix:"), **more)
         host, _, port = address.rpartition(":")
         return await aiofastnet.create_server(
-            loop, self._make_link, host.strip("[]"), int(port), reuse_port=self.brief.processes > 1, **more
+            loop, make, host.strip("[]"), int(port), reuse_port=brief.processes > 1, **more
         )
-
-    def _make_link(self) -> ServedLink:
-        return _Link(self.manners.connection(STREAM_COLUMNS), self)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
+    def _next_ns(self) -> int:
+        return min(desk.next_ns() for desk in self.desks.values())
+
     def _tick(self) -> None:
         """Release what waits, and look again when the next is due."""
+        begun_ns = self._clock.now_ns()
+        for desk in self.desks.values():
+            desk.release(begun_ns)
         now_ns = self._clock.now_ns()
-        self.front.release(now_ns)
-        wait_ns = min(max(self.front.next_ns() - now_ns, _SOONEST_NS), _LATEST_NS)
+        # What waits in large numbers is due at every instant: released too often, it would cost more than it is.
+        self._pause_ns = min(max(_PAUSE_FOR_COST * (now_ns - begun_ns), _SOONEST_NS), _PAUSE_AT_MOST_NS)
+        self._plan_tick(now_ns)
+
+    def _plan_tick(self, now_ns: int) -> None:
+        wait_ns = min(max(self._next_ns() - now_ns, self._pause_ns), _LATEST_NS)
         self._due_ns = now_ns + wait_ns
         self._timer = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self._tick)
 
     def noticed(self) -> None:
         """Bytes came: if they were requests, the time they took was busy time, and an answer may be due soon."""
-        front = self.front
-        if front.sums.requests == self._served:
+        served = self._requests()
+        if served == self._served:
             return
-        self._served = front.sums.requests
-        self.busy.served(self._clock.now_ns())
-        if self._timer is not None and front.next_ns() < self._due_ns - _SOONEST_NS:
+        self._served = served
+        now_ns = self._clock.now_ns()
+        self.busy.served(now_ns)
+        if self._timer is not None and self._next_ns() < self._due_ns - self._pause_ns:
             self._timer.cancel()
-            self._tick()
+            self._plan_tick(now_ns)
+
+    def _requests(self) -> int:
+        requests = 0
+        for desk in self.desks.values():
+            requests += desk.sums.requests
+        return requests
 
     # -- orders ----------------------------------------------------------------------------------------------------
 
@@ -204,61 +215,27 @@ class Serving:
         return {"id": order.get("id", 0), **more}
 
     def _carry_out(self, name: str, order: dict[str, Any]) -> dict[str, Any]:
-        links = list(self.front.links.values())
+        connections = sum(len(desk.links) for desk in self.desks.values())
         if name == "go":
             self.go(int(order["go_ns"]))
         elif name == "behaviour":
-            self._behave(order["behaviour"])
-        elif name == "goaway":
-            code = str(order.get("code", ""))
-            if code and code not in ErrorCode.__members__:
-                raise ValueError(f"{code} is no error code of HTTP/2")
-            for link in links:
-                self.manners.send_away(link, str(order.get("reason", "")), code)
-        elif name == "close":
-            for link in links:
-                link.close()
-        elif name == "reset":
-            for link in links:
-                reset_connection(link)
-        elif name == "streams":
-            self.manners.limit_streams(links, int(order["streams"]))
+            behaviour = Behaviour.model_validate(order["behaviour"])
+            for desk in self.desks.values():
+                desk.behave(behaviour)
+        elif name in {"goaway", "close", "reset", "streams"}:
+            for desk in self.desks.values():
+                desk.order(name, order)
         elif name == "state":
             return self.state()
         else:
             raise ValueError(f"no such order: {name}")
-        return {"connections": len(links)}
+        return {"connections": connections}
 
     def go(self, go_ns: int) -> None:
         """Learn the instant of GO: outages and changes of limits count from it, and busy time begins anew."""
-        self.front.go_ns = go_ns
+        for desk in self.desks.values():
+            desk.go(go_ns)
         self.busy.begin_at(go_ns)
-        self._plan_limits(self.front.fates.behaviour)
-
-    def _plan_limits(self, behaviour: Behaviour) -> None:
-        for handle in self._limits:
-            handle.cancel()
-        self._limits.clear()
-        if self.front.go_ns == NEVER_NS:
-            return
-        loop, now_ns = asyncio.get_running_loop(), self._clock.now_ns()
-        for change in behaviour.stream_limits:
-            wait_ns = self.front.go_ns + change.at_ns - now_ns
-            # What was due before a change of behaviour was due under the one before.
-            self._limits.append(loop.call_later(max(0, wait_ns) / NS_PER_S, self._limit, change.streams))
-
-    def _limit(self, streams: int) -> None:
-        self.manners.limit_streams(list(self.front.links.values()), streams)
-
-    def _behave(self, mapping: dict[str, Any]) -> None:
-        behaviour, before = Behaviour.model_validate(mapping), self.manners.behaviour
-        keys = read_keys(behaviour.keys, Path(self.brief.folder))
-        if (behaviour.keys, behaviour.team) != (before.keys, before.team):
-            self.manners.tokens = TokenCheck(keys, behaviour.team)
-        self.front.behave(self._fates(behaviour), self._intake(behaviour))
-        self.manners.behave(behaviour, self.front.links.values())
-        if behaviour.stream_limits != before.stream_limits:
-            self._plan_limits(behaviour)
 
     def state(self) -> dict[str, Any]:
         """Return what is to be known from outside."""
@@ -266,34 +243,19 @@ class Serving:
         if self.witness is not None:
             counters = {counter.name.lower(): int(self.witness.counters[counter]) for counter in Counter}
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        return asdict(self.front.sums) | {
+        desks = self.desks.values()
+        sums = {name: sum(getattr(desk.sums, name) for desk in desks) for name in Sums.__slots__}
+        return sums | {
             "pid": os.getpid(),
-            "connections": len(self.front.links),
-            "streams": sum(link.connection.streams.open for link in self.front.links.values()),
+            "connections": sum(len(desk.links) for desk in desks),
+            "streams": sum(desk.open_requests() for desk in desks),
+            "dialects": {dialect: asdict(desk.sums) for dialect, desk in self.desks.items()},
             "witness": counters,
             "busy_ns": self.busy.busy_ns,
             "wall_ns": self.busy.wall_ns,
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "peak_kib": usage.ru_maxrss,
         }
-
-
-class _Link(ServedLink):
-    """A connection that its process notices."""
-
-    def __init__(self, connection: Any, serving: Serving) -> None:
-        super().__init__(connection, serving.front)
-        self._serving = serving
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Welcome the peer."""
-        super().connection_made(transport)
-        self._serving.front.opened(self)
-
-    def buffer_updated(self, count: int) -> None:
-        """Take bytes in."""
-        super().buffer_updated(count)
-        self._serving.noticed()
 
 
 def _say(answer: dict[str, Any]) -> None:

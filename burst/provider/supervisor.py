@@ -17,8 +17,11 @@ from typing import Any
 import msgspec
 
 from burst.model.errors import BurstError
+from burst.model.ports import StandIn
 from burst.provider.authority import Authority
 from burst.provider.behaviour import Behaviour
+from burst.provider.cloud_keys import aws_credentials, google_account
+from burst.provider.desks import split_listen
 from burst.provider.provider_token import read_keys
 from burst.provider.serving import LONGEST_ORDER, Brief, remove_unix_sockets
 
@@ -28,7 +31,9 @@ STOP_WITHIN_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a stand-in is to be. ``listen`` are ``host:port`` (port 0: any) or ``unix:/path``; all are served alike.
+    """What a stand-in is to be. ``listen`` are ``dialect=host:port`` (port 0: any) or ``dialect=unix:/path``.
+
+    Without a dialect an address is APNs'.
 
     ``witness`` is the folder for the parts of a run's witness, None for none.
     """
@@ -55,7 +60,10 @@ class Supervisor:
         self.house = house
         self.behaviour = house.behaviour
         self.authority: Authority | None = None
-        self.addresses: list[str] = []
+        self._listens = [split_listen(text) for text in house.listen]
+        self.dialects = [dialect for dialect, _ in self._listens]
+        self.addresses: list[str] = []  # one for each of ``dialects``
+        self._aws_file = self._google_file = ""
         self._children: list[asyncio.subprocess.Process] = []
         self._held: list[socket.socket] = []
         self._next_id = 0
@@ -73,6 +81,26 @@ class Supervisor:
         """All addresses as endpoints."""
         return [_url(address, tls=self.house.tls) for address in self.addresses]
 
+    @property
+    def url_of(self) -> dict[str, str]:
+        """The first address of each dialect as an endpoint."""
+        return dict(zip(reversed(self.dialects), reversed(self.urls), strict=True))
+
+    def stand_in(self) -> StandIn:
+        """Return what lets a sink in."""
+        authority = self.authority
+        assert authority is not None
+        return StandIn(
+            self.url,
+            str(authority.ca) if self.house.tls else "",
+            str(authority.p8),
+            authority.key_id,
+            authority.team_id,
+            urls=self.url_of,
+            aws_file=self._aws_file,
+            google_file=self._google_file,
+        )
+
     def parts(self) -> list[Path]:
         """Return the files of the witness, one a process."""
         folder = self.house.witness
@@ -83,8 +111,9 @@ class Supervisor:
         house = self.house
         self.authority = await asyncio.to_thread(Authority.obtain, house.folder, names=house.names)
         try:
-            for address in house.listen:
+            for _, address in self._listens:
                 self.addresses.append(self._reserve(address))
+            await asyncio.to_thread(self._mint_cloud_keys)
             for number in range(house.processes):
                 await self._start_one(number)
             for number in range(house.processes):
@@ -99,6 +128,13 @@ class Supervisor:
             await self.stop()
             raise
         self.started_ns = time.monotonic_ns()
+
+    def _mint_cloud_keys(self) -> None:
+        """Make what clients of the clouds need, where there is anything for them."""
+        if {"sqs", "sns"} & set(self.dialects):
+            self._aws_file = str(aws_credentials(self.house.folder))
+        if "fcm" in self.dialects:
+            self._google_file = str(google_account(self.house.folder, f"{self.url_of['fcm']}/token"))
 
     def _reserve(self, address: str) -> str:
         """Bind a port so that several processes can share it, and so that nobody else takes it meanwhile."""
@@ -129,7 +165,7 @@ class Supervisor:
         brief = Brief(
             process=number,
             processes=house.processes,
-            listen=self.addresses,
+            listen=[f"{dialect}={address}" for dialect, address in zip(self.dialects, self.addresses, strict=True)],
             run=house.run,
             audience=house.audience,
             witness=str(parts[number]) if parts else "",
@@ -140,6 +176,8 @@ class Supervisor:
             client_ca=str(authority.ca) if house.tls and house.client_certificates else "",
             dead_since_ms=int(time.time() * 1000) - 86_400_000,
             folder=str(house.behaviour_folder),
+            aws_file=self._aws_file,
+            google_file=self._google_file,
             ephemeral=str(house.ephemeral) if house.ephemeral is not None and number == 0 else "",
         )
         child = await asyncio.create_subprocess_exec(

@@ -22,6 +22,11 @@ class StoodInFor(Protocol):
         """Whether it does."""
         ...
 
+    @property
+    def dialect(self) -> str:
+        """As what: one of ``behaviour.DIALECTS``."""
+        ...
+
 
 def stand_in_plan(loaded: LoadedScenario) -> StandInPlan | None:
     """Return what the run's stand-in shall be, None where no sink talks to one.
@@ -30,7 +35,8 @@ def stand_in_plan(loaded: LoadedScenario) -> StandInPlan | None:
     """
     scenario = loaded.scenario
     settings = [sink_settings(route.sink) for route in scenario.routes]
-    if not any(isinstance(one, StoodInFor) and one.stand_in for one in settings):
+    dialects = dict.fromkeys(one.dialect for one in settings if isinstance(one, StoodInFor) and one.stand_in)
+    if not dialects:
         return None
     wanted = scenario.provider
     behaviour: dict[str, Any]
@@ -41,4 +47,4 @@ def stand_in_plan(loaded: LoadedScenario) -> StandInPlan | None:
         behaviour, folder = yaml.safe_load(path.read_text(encoding="utf-8")) or {}, path.parent
     else:
         behaviour = wanted.behaviour
-    return StandInPlan(behaviour, Path(folder).resolve(), wanted.processes, wanted.tls, wanted.control)
+    return StandInPlan(behaviour, Path(folder).resolve(), wanted.processes, wanted.tls, wanted.control, tuple(dialects))

@@ -43,6 +43,10 @@ topics: [com.example.app]
 keys: {ABC1234567: key.pem}
 team: DEF7654321
 max_payload: 5KiB
+fcm: {quota: {rate: 600k/min, burst: 600k}, auth: any, project: shop}
+sqs: {auth: any, keep: true, max_in_flight: 10}
+sns: {auth: none, quota: {rate: 300/s}}
+http: {status: 202, latency: {p50: 5ms}}
 """
 
 
@@ -89,7 +93,7 @@ def test_every_mistake_is_named_where_it_stands(tmp_path):
     assert "3:20: unknown key 'quota.rat' (did you mean rate?)" in found
     assert any(line.startswith("5:6: outages.0.at: 'soon' is not a duration") for line in found)
     assert any(line.startswith("7:6: answers.0.share: 2 is not between 0% and 100%") for line in found)
-    assert any(line.startswith("8:5: answers.1: 'Shutdwn' is no reason of Apple's") for line in found)
+    assert any(line.startswith("8:5: answers.1: 'Shutdwn' is no provider's reason") for line in found)
     assert len(found) == 6
 
 
@@ -105,7 +109,7 @@ def test_every_mistake_is_named_where_it_stands(tmp_path):
         ("max_frame_size: 1000", "greater than or equal to 16384"),
         ("connection_window: 1000", "greater than or equal to 65535"),
         ("outages: [{at: 1s, lasts: 1s, how: explode}]", "'refuse', 'hang'"),
-        ("answers: [{share: 1%}]", "no reason of Apple's"),
+        ("answers: [{share: 1%}]", "no provider's reason"),
         ("keys: [a]", "valid dictionary"),
         ("close_after_requests: 0", "greater than or equal to 1"),
     ],
@@ -133,3 +137,26 @@ def test_a_change_that_cannot_be_is_refused():
         behaviour.changed({"hang": "50%"})
     with pytest.raises(ValidationError, match="slient"):
         behaviour.changed({"slient": "50%"})
+
+
+def test_a_dialect_does_what_the_top_says_unless_it_says_otherwise(tmp_path):
+    behaviour = read(
+        tmp_path, "latency: {p50: 10ms}\nsilent: 1%\nfcm: {silent: 0, quota: {rate: 5/s}}\nhttp: {latency: null}\n"
+    )
+    assert behaviour.conduct("apns").silent == behaviour.conduct("sqs").silent == 0.01
+    assert behaviour.conduct("fcm").silent == 0
+    assert behaviour.conduct("fcm").latency == behaviour.latency
+    assert behaviour.conduct("fcm").quota.rate_per_s == 5
+    assert behaviour.conduct("apns").quota is None
+    assert behaviour.conduct("http").latency is None
+
+
+def test_shares_of_a_dialect_are_added_up_with_those_of_the_top(tmp_path):
+    (said,) = mistakes(tmp_path, "silent: 60%\nsqs: {hang: 60%}\n")
+    assert "more than all requests" in said
+
+
+def test_an_unknown_key_of_a_dialect_is_named_with_the_nearest(tmp_path):
+    (said,) = mistakes(tmp_path, "fcm: {projekt: shop}\n")
+    assert "unknown key 'fcm.projekt'" in said
+    assert "did you mean project?" in said

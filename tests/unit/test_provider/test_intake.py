@@ -324,7 +324,9 @@ async def test_a_provider_token_expires_while_its_shape_is_known(inside, one_by_
     async with inside(auth="token") as house, raw(house) as client:
         serving = house.serving
         serving._wall_s = lambda: time.time() + ahead_s
-        serving.front._clock = SimpleNamespace(now_ns=lambda: time.monotonic_ns() + int(ahead_s * NS_PER_S))
+        serving.desks["apns"].front._clock = SimpleNamespace(
+            now_ns=lambda: time.monotonic_ns() + int(ahead_s * NS_PER_S)
+        )
         authorization = bearer(time.time())
 
         async def send():

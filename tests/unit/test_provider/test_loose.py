@@ -134,7 +134,7 @@ async def test_what_is_cancelled_in_the_read_that_brought_it_is_witnessed_and_no
         client.writer.write(b"".join(cancelled))  # 30 KB: one read
         assert await client.send(request(client, ident=ident(1999))) == [OK]
         assert set(client.heard) == {1, client.next_stream - 2}
-        (link,) = house.serving.front.links.values()
+        (link,) = house.serving.desks["apns"].front.links.values()
         assert link.connection.streams.open == 0
         assert house.witness.counts.sum() == 301
 
@@ -143,7 +143,9 @@ async def test_a_provider_token_expires_between_two_of_them(inside):
     ahead_s = 0.0
     async with inside(auth="token") as house, raw(house) as client:
         house.serving._wall_s = lambda: time.time() + ahead_s
-        house.serving.front._clock = SimpleNamespace(now_ns=lambda: time.monotonic_ns() + int(ahead_s * NS_PER_S))
+        house.serving.desks["apns"].front._clock = SimpleNamespace(
+            now_ns=lambda: time.monotonic_ns() + int(ahead_s * NS_PER_S)
+        )
         authorization = bearer(time.time())
         for ahead_s, expected in ((0.0, OK), (0.0, OK), (3540.0, OK), (3601.0, (403, "ExpiredProviderToken"))):  # noqa: B007
             assert await client.send(request(client, authorization=authorization)) == [expected]

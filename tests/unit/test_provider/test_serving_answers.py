@@ -62,8 +62,8 @@ async def test_an_answer_that_is_due_soon_does_not_wait_for_the_next_look(inside
         serving = house.serving
         await asyncio.sleep(0.05)  # nothing waits: it looks every 20 ms
         client.post()
-        await until(lambda: serving.front.sums.requests)
-        assert serving._due_ns <= serving.front.next_ns() + 300_000
+        await until(lambda: serving.desks["apns"].front.sums.requests)
+        assert serving._due_ns <= serving.desks["apns"].front.next_ns() + 300_000
 
 
 async def test_a_quota_refuses_what_is_above_it_and_says_when_to_come_again(inside):

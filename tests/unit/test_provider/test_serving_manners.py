@@ -62,7 +62,7 @@ async def test_in_an_outage_that_goes_away_no_stream_was_taken(inside, latency):
 async def test_when_an_outage_goes_away_what_was_taken_before_is_still_answered(inside):
     async with inside(**SLOW) as house, house.client() as client:
         first = client.post()
-        await until(lambda: house.serving.front.sums.requests)
+        await until(lambda: house.serving.desks["apns"].front.sums.requests)
         house.order("behaviour", behaviour={"auth": "none", "outages": [NOW | {"how": "goaway"}]})
         second = client.post()
         await client.answer(first)
@@ -75,9 +75,9 @@ async def test_when_an_outage_goes_away_what_was_taken_before_is_still_answered(
 async def test_without_a_run_an_outage_counts_from_the_start(inside):
     async with inside(outages=[{"at": "1h", "lasts": "1h"}]) as house, house.client() as client:
         assert (await client.push()).status == 200
-        house.serving.front.go_ns -= 5400 * NS_PER_S  # the start was an hour and a half ago
+        house.serving.desks["apns"].front.go_ns -= 5400 * NS_PER_S  # the start was an hour and a half ago
         assert (await client.push()).status == 503
-        house.serving.front.go_ns -= 3600 * NS_PER_S
+        house.serving.desks["apns"].front.go_ns -= 3600 * NS_PER_S
         assert (await client.push()).status == 200
 
 
@@ -285,7 +285,7 @@ async def test_what_dribbles_goes_out_at_once_when_it_shall_dribble_no_more(insi
     async with inside() as house, house.client() as client:
         house.order("behaviour", behaviour={"auth": "none", "slow_bytes": {"bytes": 1, "every": "1h"}})
         push = client.post()
-        await until(lambda: house.serving.front.sums.requests)
+        await until(lambda: house.serving.desks["apns"].front.sums.requests)
         house.order("behaviour", behaviour={"auth": "none"})
         assert (await client.answer(push)).status == 200
         assert (await client.push()).status == 200
@@ -317,7 +317,7 @@ async def test_what_waits_keeps_its_fate_when_the_behaviour_changes(inside):
     answers = [{"share": 1.0, "reason": "Odd", "status": 444}]
     async with inside(answers=answers, **SLOW) as house, house.client() as client:
         odd, bad = client.post(), client.post("nonsense")
-        await until(lambda: house.serving.front.sums.requests == 2)
+        await until(lambda: house.serving.desks["apns"].front.sums.requests == 2)
         house.order("behaviour", behaviour={"auth": "none", "answers": [{"share": 1.0, "reason": "BadTopic"}]})
         after = await client.push()
         assert not odd.ended.is_set()
