@@ -30,6 +30,7 @@ _STYLES = {
     "aborted": "bold bright_black",
 }
 _LABEL = 13
+_REASONS = 3
 
 
 def print_summary(result: Result, folder: Path, console: Console, *, report: Path | None = None) -> None:
@@ -44,6 +45,8 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     rows += _measured(result) if sent else []
     for name, value in _counts(result):
         rows += _rows(console, name, value)
+    for number, told in enumerate(_reasons(result)):
+        rows += _rows(console, "" if number else "reasons", told)
     for number, told in enumerate(witness_lines(result)):
         rows += _rows(console, "" if number else "witness", told)
     for criterion in result.criteria:
@@ -110,3 +113,13 @@ def _counts(result: Result) -> list[tuple[str, str]]:
     if happened := [f"{name} {count:,}" for name, count in events if count or name == "duplicates"]:
         rows.append(("", ", ".join(happened)))
     return rows
+
+
+def _reasons(result: Result) -> list[str]:
+    """Return the biggest reasons why people got nothing, a line each, and how many more there are."""
+    biggest = sorted(result.reasons, key=lambda one: -one.count)
+    told = [f"{one.count:,} {one.outcome}: {one.reason or 'none given'}" for one in biggest[:_REASONS]]
+    if rest := biggest[_REASONS:]:
+        people = sum(one.count for one in rest)
+        told.append(f"{people:,} more, for {len(rest)} other reason{'s' if len(rest) > 1 else ''}: see the report")
+    return told

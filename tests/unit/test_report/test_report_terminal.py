@@ -11,6 +11,7 @@ from burst.report.compare import differences, print_comparison, read_runs, rende
 from burst.report.folder import read_result
 from burst.report.html import write_report
 from burst.report.terminal import print_summary
+from burst.runs.result import Reason
 
 
 def summary(folder, **options):
@@ -114,3 +115,22 @@ def test_the_commands_write_what_they_say(sample, tmp_path, capsys):
     told = capsys.readouterr()
     assert told.out.startswith("NO-GO: ")
     assert "there is no run 'nothing-like-it'" in told.err
+
+
+def test_the_three_biggest_reasons_are_told_with_their_counts(sample):
+    reasons = [
+        Reason("failed", "TooManyRequests", 1_200),
+        Reason("rejected", "Unregistered", 45_000),
+        Reason("unknown", "no answer in time", 7),
+        Reason("rejected", "BadDeviceToken", 30),
+        Reason("expired", "", 9),
+    ]
+    text = summary(sample("fail", reasons=reasons), width=120)
+    at = text.index("reasons      45,000 rejected: Unregistered\n")
+    told = [line.strip() for line in text[at:].splitlines()[1:4]]
+    assert told == [
+        "1,200 failed: TooManyRequests",
+        "30 rejected: BadDeviceToken",
+        "16 more, for 2 other reasons: see the report",
+    ]
+    assert "reasons" not in summary(sample("pass", reasons=[]))
