@@ -6,12 +6,13 @@ from functools import cache
 
 import numpy as np
 
-from burst.model.batch import Int64Column, UInt8Column
+from burst.model.batch import UInt8Column
 from burst.model.outcome import Answer
 from burst.model.ports import Answers
 from burst.model.units import NS_PER_S
 from burst.wire.h2_client import Responses
 from burst.wire.layout import Rows
+from burst.wire.unanswered import UNANSWERED
 
 #: Reasons (Apple, "Handling notification responses from APNs") that do not mean what their status does.
 _BY_REASON = {
@@ -59,22 +60,10 @@ REASONS = (
     "Shutdown",
     "another reason",
     "no reason given",
-    "connection lost",
-    "no answer in time: cancelled",
-    "stream reset",
-    "stream refused",
-    "connection told to go (GOAWAY)",
-    "answer that is no HTTP/2",
-    "no connection to send it over",
-    "window never opened",
+    *UNANSWERED,
 )
 NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
 ANOTHER, NONE_GIVEN = "another reason", "no reason given"
-LOST = "connection lost"
-OVERDUE = "no answer in time: cancelled"
-RESET, REFUSED_STREAM, NO_HTTP2 = "stream reset", "stream refused", "answer that is no HTTP/2"
-TOLD_TO_GO = "connection told to go (GOAWAY)"
-UNSENDABLE, UNFINISHED = "no connection to send it over", "window never opened"
 
 
 def meaning(status: int, reason: str) -> Answer:
@@ -117,11 +106,20 @@ def read_responses(responses: Responses, now_ns: int) -> Answers:
     return Answers(tags, _meanings(head.status)[numbers], now_ns, waits, numbers)
 
 
-def same_for_all(tickets: Int64Column, answer: Answer, reason: str, now_ns: int) -> Answers:
-    """Return one answer for several."""
-    codes = np.full(tickets.size, answer, dtype=np.uint8)
-    number = NUMBERS.get(reason, NUMBERS[ANOTHER])
-    return Answers(tickets, codes, now_ns, None, np.full(tickets.size, number, dtype=np.uint8))
+class AppleReader:
+    """Reads answers as Apple's."""
+
+    reasons = REASONS
+    expired = "ExpiredProviderToken"
+
+    def read(self, responses: Responses, now_ns: int) -> Answers:
+        """Return responses as answers."""
+        return read_responses(responses, now_ns)
+
+    def reason_to_go(self, debug: bytes) -> str:
+        """Return the reason in a GOAWAY's debug data; empty where there is none."""
+        reason = reason_of(debug)
+        return "" if reason == NONE_GIVEN else reason
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from burst.model.ports import Share, SinkContext
@@ -17,9 +18,17 @@ SOONEST_S = 20 * 60
 
 
 class Credentials:
-    """The sender's provider token: minted once for the fleet, renewed in time."""
+    """The sender's provider token: minted once for the fleet, renewed in time. Each goes to ``show``."""
 
-    def __init__(self, key: SigningKey | None, key_id: str, team_id: str, share: Share | None) -> None:
+    def __init__(
+        self,
+        key: SigningKey | None,
+        key_id: str,
+        team_id: str,
+        share: Share | None,
+        show: Callable[[Secret[bytes] | None], None],
+    ) -> None:
+        self._show = show
         self._key = key
         self._key_id = key_id
         self._team_id = team_id
@@ -28,21 +37,29 @@ class Credentials:
         self._older_than_s = float(RENEW_AFTER_S)
 
     @classmethod
-    def of(cls, settings: ApnsSettings, context: SinkContext, *, stand_in: bool) -> Credentials:
+    def of(
+        cls,
+        settings: ApnsSettings,
+        context: SinkContext,
+        show: Callable[[Secret[bytes] | None], None],
+        *,
+        stand_in: bool,
+    ) -> Credentials:
         """Return the credentials of settings; the stand-in's own key where they name none. Raises UsageError."""
         if settings.key_file or settings.key_env:
             pem = read_secret(settings.key_env, Path(settings.key_file) if settings.key_file else None)
-            return cls(SigningKey.load(pem), settings.key_id or "", settings.team_id or "", context.share)
+            return cls(SigningKey.load(pem), settings.key_id or "", settings.team_id or "", context.share, show)
         own = context.stand_in
         if stand_in and own is not None and own.key_file and not settings.certificate:
             pem = read_secret(None, Path(own.key_file))
-            return cls(SigningKey.load(pem), own.key_id, own.team_id, context.share)
-        return cls(None, "", "", None)
+            return cls(SigningKey.load(pem), own.key_id, own.team_id, context.share, show)
+        return cls(None, "", "", None, show)
 
-    async def authorization(self) -> Secret[bytes] | None:
-        """Return what the ``authorization`` field says; None without a signing key. Raises BurstError."""
+    async def renew(self) -> None:
+        """Show what the ``authorization`` field shall say; None without a signing key. Raises BurstError."""
         if self._key is None:
-            return None
+            self._show(None)
+            return
         if self._share is None:
             token, age_s = Secret(self._mint()), 0.0
         else:
@@ -51,7 +68,7 @@ class Credentials:
             del value
         self._made_s = time.monotonic() - age_s
         self._older_than_s = float(RENEW_AFTER_S)
-        return Secret(b"bearer " + token.reveal().encode())
+        self._show(Secret(b"bearer " + token.reveal().encode()))
 
     def _mint(self) -> str:
         assert self._key is not None

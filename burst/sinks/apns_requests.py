@@ -16,11 +16,12 @@ from burst.model.ports import Prepared, SinkContext
 from burst.model.secret import Secret
 from burst.model.units import NS_PER_S
 from burst.policy.template import Template, Text
-from burst.sinks.apns_endpoint import Endpoint
 from burst.sinks.apns_settings import ApnsSettings, largest_payload
+from burst.sinks.endpoint import Endpoint
 from burst.wire.frame_rows import FrameRows, Part
 from burst.wire.frames import END_HEADERS, END_STREAM, FrameType
 from burst.wire.h2_client import ClientConnection
+from burst.wire.h2_writer import Alike
 from burst.wire.layout import Rows
 
 TOKEN_WIDTH = 64  # hex digits of a device token, as all of Apple's have been so far
@@ -32,13 +33,10 @@ _FIELD_OVERHEAD_BYTES = 32  # of an entry in a table (RFC 7541, 4.1)
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """A batch's columns: device tokens in hex, the indexes' digits, the payload with its places."""
+class Rendered(Alike):
+    """A batch's columns (device tokens in hex, the indexes' digits, the payload's places) and the payload."""
 
-    digits: Rows
-    ids: Rows
     text: Text
-    columns: tuple[Rows, ...]
 
 
 class Requests:
@@ -111,8 +109,9 @@ class Requests:
         raw = binascii.hexlify(batch.tokens) if batch.encoding is TokenEncoding.RAW else bytes(batch.tokens)
         digits = np.frombuffer(raw, dtype=np.uint8).reshape(batch.count, -1)
         text = self._text(batch, digits.shape[1])
-        columns = tuple(digits if name == "token" else self._decimals(indexes) for name, *_ in text.columns)
-        return Prepared(batch, tickets, indexes, body=Rendered(digits, index_digits(indexes), text, columns))
+        places = [digits if name == "token" else self._decimals(indexes) for name, *_ in text.columns]
+        rendered = Rendered(len(text.raw), (digits, index_digits(indexes), *places), text)
+        return Prepared(batch, tickets, indexes, body=rendered)
 
     def _text(self, batch: Batch, token_width: int) -> Text:
         return self._template.for_batch(batch, self._context.run, self._context.event, self._index_width, token_width)
@@ -121,23 +120,21 @@ class Requests:
         powers = 10 ** np.arange(self._index_width - 1, -1, -1, dtype=np.int64)
         return (indexes[:, None] // powers % 10 + 48).astype(np.uint8)
 
-    def shape(self, connection: ClientConnection, prepared: Prepared, rendered: Rendered, at: int) -> FrameRows | bytes:
-        """Return the rows that a batch's requests are on a connection.
-
-        Where the head of the request ``at`` has taught the connection's table something, return that head: it goes
-        alone, and those after it will be alike.
-        """
-        encoder, width = connection.encoder, rendered.digits.shape[1]
+    def shape(self, connection: ClientConnection, prepared: Prepared, alike: Alike, at: int) -> FrameRows | bytes:
+        """Return the rows that a batch's requests are on a connection; the head of ``at`` where that must go alone."""
+        assert isinstance(alike, Rendered)
+        digits = alike.columns[0]
+        encoder, width = connection.encoder, digits.shape[1]
         block = connection.note.get((encoder.generation, self._version, width))
         if block is None:
             generation = encoder.generation
-            digits, ident = rendered.digits[at].tobytes(), self._ident(int(prepared.indexes[at]))
-            block = encoder.encode(self._fields(digits, ident), plain=self._plain(connection))
+            token, ident = digits[at].tobytes(), self._ident(int(prepared.indexes[at]))
+            block = encoder.encode(self._fields(token, ident), plain=self._plain(connection))
             if encoder.generation != generation:
                 return block
-            block = self._learn(connection, block, digits)
-        known = self._shapes.get((block, rendered.text))
-        return known if known is not None else self._make_shape(block, rendered.text, width)
+            block = self._learn(connection, block, token)
+        known = self._shapes.get((block, alike.text))
+        return known if known is not None else self._make_shape(block, alike.text, width)
 
     def _learn(self, connection: ClientConnection, block: bytes, digits: bytes) -> bytes:
         """Keep a block that touched no table, with its places emptied."""
@@ -167,14 +164,15 @@ class Requests:
 
     # -- one -------------------------------------------------------------------------------------------------------
 
-    def one(self, connection: ClientConnection, prepared: Prepared, at: int) -> tuple[bytes, bytes]:
-        """Return one request's head block and body."""
-        index = int(prepared.indexes[at])
-        token = prepared.batch.token_text(at).encode()
-        return self._block(connection, token, self._ident(index)), self.body(prepared.batch, token, index)
+    def head(self, connection: ClientConnection, prepared: Prepared, at: int) -> bytes:
+        """Return one request's head block."""
+        return self._block(connection, prepared.batch.token_text(at).encode(), self._ident(int(prepared.indexes[at])))
 
-    def body(self, batch: Batch, token: bytes, index: int) -> bytes:
-        """Return the payload of one of a batch's people."""
+    def body(self, prepared: Prepared, at: int) -> bytes:
+        """Return one request's payload."""
+        return self._body(prepared.batch, prepared.batch.token_text(at).encode(), int(prepared.indexes[at]))
+
+    def _body(self, batch: Batch, token: bytes, index: int) -> bytes:
         text = self._text(batch, len(token))
         body = bytearray(text.raw)
         for name, start, stop in text.columns:
@@ -184,7 +182,7 @@ class Requests:
     def tracer(self, connection: ClientConnection, number: int, token: str) -> tuple[bytes, bytes]:
         """Return a tracer's head block and body: a push like the others, under an id that is nobody's."""
         ident = id_prefix(self._context.run, TRACER) + f"{number:012x}".encode()
-        return self._block(connection, token.encode(), ident), self.body(_one(token), token.encode(), number)
+        return self._block(connection, token.encode(), ident), self._body(_one(token), token.encode(), number)
 
     def _block(self, connection: ClientConnection, digits: bytes, ident: bytes) -> bytes:
         return connection.encoder.encode(self._fields(digits, ident), plain=self._plain(connection))

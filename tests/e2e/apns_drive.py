@@ -227,7 +227,7 @@ async def _send(made, folder, given, workers, retry, during, shares, pace_per_s,
             if other is not None:
                 other.cancel()
         took_s = time.monotonic() - begun_s
-        connections = sum(sink._pool.dialled for sink in made.sinks)
+        connections = sum(sink.sender.pool.dialled for sink in made.sinks)
     finally:
         for sink in made.sinks:
             await sink.close()

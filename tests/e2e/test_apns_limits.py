@@ -78,7 +78,7 @@ async def test_requests_at_once_keep_their_limits(tmp_path):
 
     async def watch(made: Drive) -> None:
         while True:
-            peaks.append([link.connection.streams.open for link in made.sinks[0]._pool.links])
+            peaks.append([link.connection.streams.open for link in made.sinks[0].sender.pool.links])
             await asyncio.sleep(0)
 
     limits = {"in_flight": 70, "streams": 25}

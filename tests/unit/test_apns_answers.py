@@ -6,8 +6,9 @@ import pytest
 from burst.model.outcome import Answer
 from burst.provider.refusal import REASONS as APPLES
 from burst.sinks import apns_answers
-from burst.sinks.apns_answers import NUMBERS, REASONS, meaning, read_responses, reason_of, same_for_all
+from burst.sinks.apns_answers import REASONS, meaning, read_responses, reason_of
 from burst.wire.h2_client import Head, Responses
+from burst.wire.unanswered import UNANSWERED
 
 
 def responses(status: int, bodies: list[bytes] | None = None, kept=(), count: int = 3) -> Responses:
@@ -26,8 +27,8 @@ def test_the_table_begins_with_none_and_names_each_reason_once():
     assert REASONS[0] == ""
     assert len(set(REASONS)) == len(REASONS) < 200  # with the engine's own it must fit a byte
     own = [value for name, value in vars(apns_answers).items() if name.isupper() and isinstance(value, str)]
-    assert len(own) >= 9
-    assert set(own) <= set(REASONS)
+    assert len(own) == 2
+    assert {*own, *UNANSWERED} <= set(REASONS)
 
 
 @pytest.mark.parametrize("reason", APPLES)
@@ -113,11 +114,3 @@ def test_a_wait_in_seconds_is_passed_on(value, seconds):
         assert answers.retry_after_ns.tolist() == [seconds * 1_000_000_000] * 3
     else:
         assert answers.retry_after_ns is None
-
-
-def test_one_answer_for_several():
-    answers = same_for_all(np.array([4, 5]), Answer.DOUBTFUL, "connection lost", 7)
-    assert answers.codes.tolist() == [Answer.DOUBTFUL] * 2
-    assert answers.reasons.tolist() == [NUMBERS["connection lost"]] * 2
-    strange = same_for_all(np.array([4]), Answer.DOUBTFUL, "some text of a library", 7)
-    assert REASONS[strange.reasons[0]] == "another reason"
