@@ -11,7 +11,7 @@ from burst.model.scenario import RetrySettings
 from burst.policy.retry import Backoff
 
 PAGE = (Path(__file__).parents[2] / "docs/pointing-at-apple.md").read_text()
-ROWS = re.findall(r"^\| ([\d.]+) (s|min) \| (?:the defaults: )?(`.*?`) \| ([\d.]+) s \| ([\d.]+) s \|$", PAGE, re.M)
+ROWS = re.findall(r"(?m)^\| ([\d.]+) (s|min) \| (?:the defaults: )?(`.*?`) \| ([\d.]+) s \| ([\d.]+) s \|$", PAGE)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[2] for row in ROWS])
