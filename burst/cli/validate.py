@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting above the file.")
-def validate(files: tuple[str, ...], overrides: tuple[str, ...]) -> None:
-    """Check scenario files, or shipped scenarios by name; list every mistake at once."""
-    from burst.wiring.scenario_file import load_scenario
+@click.option("--allow", "allowed", multiple=True, metavar="HOST", help="As it would be typed after burst run.")
+@click.option("--live", is_flag=True, help="As it would be typed after burst run.")
+def validate(files: tuple[str, ...], overrides: tuple[str, ...], allowed: tuple[str, ...], live: bool) -> None:
+    """Check scenario files, or shipped scenarios by name; list every mistake at once.
+
+    Audience files are read to the end. What is no mistake, but would be refused by burst run as it stands, is listed as
+    such, and exits with the same code (2).
+    """
+    from burst.wiring.refusals import check_scenario
 
     mistakes: list[Mistake] = []
     for file in files:
         try:
-            click.echo(f"OK {file}: {_summary(load_scenario(file, overrides=overrides))}")
+            click.echo(f"OK {file}: {_summary(check_scenario(file, overrides=overrides, allowed=allowed, live=live))}")
         except ScenarioError as error:
             mistakes.extend(error.mistakes)
     if mistakes:

@@ -43,6 +43,18 @@ class LoadedScenario:
         return self.path.parent
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A scenario with its mistakes. ``loaded`` is None where too little of it is left to ask anything of.
+
+    Where there are mistakes, ``doubtful`` names the keys whose values are defaults in place of the file's.
+    """
+
+    loaded: LoadedScenario | None
+    mistakes: tuple[Mistake, ...]
+    doubtful: frozenset[str]
+
+
 def load_scenario(
     path_or_name: str | FilePath, *, overrides: Iterable[str] = (), environ: Mapping[str, str] | None = None
 ) -> LoadedScenario:
@@ -50,6 +62,16 @@ def load_scenario(
 
     ``environ`` is the process's environment unless given. Raises ScenarioError with every mistake.
     """
+    examined = examine(path_or_name, overrides=overrides, environ=environ)
+    if examined.loaded is None or examined.mistakes:
+        raise ScenarioError(examined.mistakes)
+    return examined.loaded
+
+
+def examine(
+    path_or_name: str | FilePath, *, overrides: Iterable[str] = (), environ: Mapping[str, str] | None = None
+) -> Examined:
+    """Load a scenario as far as it can be, with every mistake in it. Raises ScenarioError for a file without one."""
     path = _find(path_or_name)
     text = _read_text(path)
     above, wrong = read_overrides(overrides, os.environ if environ is None else environ)
@@ -57,9 +79,8 @@ def load_scenario(
     check.mistakes.extend(wrong)
     mapping = check.merge(above)
     scenario = None if mapping is None else check.validate(mapping)
-    if scenario is None or mapping is None or check.mistakes:
-        raise ScenarioError(check.in_order())
-    return LoadedScenario(scenario, mapping, path.resolve(), text)
+    loaded = None if scenario is None or mapping is None else LoadedScenario(scenario, mapping, path.resolve(), text)
+    return Examined(loaded, check.in_order(), frozenset(check.dropped))
 
 
 def scenario_from_mapping(mapping: Mapping[str, Any]) -> Scenario:
@@ -114,6 +135,7 @@ class _Check:
     mistakes: list[Mistake] = field(default_factory=list)
     sources: list[tuple[Path, str]] = field(default_factory=list)
     suggested: set[Path] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)  # keys of the scenario that were wrong, and left out to go on
 
     def merge(self, above: Iterable[Override]) -> dict[str, Any] | None:
         """Return the file's mapping in long form with the overrides in it, or None when it has none."""
@@ -148,12 +170,21 @@ class _Check:
             scenario = Scenario.model_validate(safe)
         except ValidationError as error:
             self._note_all(error, ())
+            scenario = self._what_is_left(safe, error)
         self._check_behaviour(mapping.get("provider"))
         self._check_criteria(mapping.get("criteria"))
         self._check_audience(mapping.get("audience"))
         if scenario is not None:
             self._check_coverage(scenario)
         return scenario
+
+    def _what_is_left(self, mapping: dict[str, Any], error: ValidationError) -> Scenario | None:
+        """Return the scenario without the keys that are wrong: what stands in the others can still be checked."""
+        self.dropped = {str(one["loc"][0]) for one in error.errors(include_url=False) if one["loc"]}
+        try:
+            return Scenario.model_validate({key: value for key, value in mapping.items() if key not in self.dropped})
+        except ValidationError:  # who gets it, or where it goes, is what is wrong
+            return None
 
     def in_order(self) -> tuple[Mistake, ...]:
         """Return the mistakes as they stand in the file, those from outside it last, each once."""
