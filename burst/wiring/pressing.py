@@ -8,7 +8,7 @@ import msgspec
 
 from burst.fleet.control import Control
 from burst.fleet.latch import Latch, Press
-from burst.model.errors import LatchError, QueueError, UsageError
+from burst.model.errors import LatchError, NoGoError, QueueError, UsageError
 from burst.queues.link import check_url
 
 
@@ -50,9 +50,18 @@ async def press(reports: Path, name: str | None, redis: str | None) -> Press:
 
 
 def _tell_who_was_first(reports: Path, name: str | None) -> None:
-    """Raise LatchError if the event (the latest one if none is named) has had its GO."""
+    """Raise LatchError if the event has had its GO; without a name NoGoError, which tells of the latest one."""
     latches = sorted(reports.glob(".events/*/latch.json"), key=lambda latch: latch.stat().st_mtime_ns)
     presses = [msgspec.json.decode(latch.read_bytes(), type=Press) for latch in latches]
     presses = [press for press in presses if name in {None, press.event, press.run}]
-    if presses:
-        raise LatchError(presses[-1].event, presses[-1].by, presses[-1].at)
+    if not presses:
+        return
+    last = presses[-1]
+    if name is not None:
+        raise LatchError(last.event, last.by, last.at)
+    # Nobody asked for that event: whoever meant a run that is still being staged must not take this for an answer.
+    raise NoGoError(
+        f"no run is armed in {reports}; the latest to have its GO was {last.run}, and it has ended",
+        hint=f"GO for event {last.event!r} was already pressed by {last.by} at {last.at}; "
+        "arm another run with: burst run SCENARIO --go prompt",
+    )
