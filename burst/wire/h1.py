@@ -19,14 +19,12 @@ CHUNKED, UNTIL_END = -1, -2  # instead of a length
 
 Pair = tuple[bytes, bytes]
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_NO_CONTROL = rb"[^\x00-\x08\x0a-\x1f\x7f]"
-_TEXT = re.compile(_NO_CONTROL + rb"*+").fullmatch
-_TOKENS = re.compile(_TOKEN + rb"++").fullmatch
-# Possessive throughout: whatever the line, it is read once.
-_FIELD = re.compile(rb"(%b++):[ \t]*+(%b*+)" % (_TOKEN, _NO_CONTROL)).fullmatch
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d}+)[ \t]*+(;%b*+)?\r\n" % (MOST_LENGTH_DIGITS, _NO_CONTROL)).fullmatch
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").fullmatch
+_CONTROLS = bytes(code for code in (*range(0x20), 0x7F) if code != ord("\t"))
+# Possessive: whatever the line, it is read once.
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d}+)[ \t]*+(;[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n" % MOST_LENGTH_DIGITS).fullmatch
 _HEAD_END = re.compile(rb"\n\r?\n").search
+_BARE_LF = re.compile(rb"(?<!\r)\n").search
 _FRAMING = {b"content-length", b"transfer-encoding"}
 
 Read = TypeVar("Read")
@@ -65,51 +63,58 @@ class Seen(dict[bytes, Read]):
         return found
 
 
-def read_field(line: bytes) -> Pair:
-    """Return a field's name in lower case, and its value without the blanks around it (RFC 9112, section 5)."""
-    match = _FIELD(line)
-    if match is None:
-        if line[:1] in {b" ", b"\t"}:
-            raise H1Error("a folded field line")
-        name, colon, _ = line.partition(b":")
-        sound = colon and _TOKENS(name)
-        raise H1Error(f"a field {'value' if sound else 'name'} with characters that are not allowed")
-    name, value = match.groups()
-    return name.lower(), value.rstrip(b" \t")
-
-
-FIELDS: Seen[Pair] = Seen(read_field)
-
-
 def is_token(raw: bytes) -> bool:
     """Return whether this is a token (RFC 9110, section 5.6.2)."""
-    return _TOKENS(raw) is not None
+    return _TOKEN(raw) is not None
 
 
 def is_text(raw: bytes) -> bool:
     """Return whether this has no control character but tabs."""
-    return _TEXT(raw) is not None
+    return len(raw.translate(None, _CONTROLS)) == len(raw)
 
 
-def find_head(data: bytes, at: int) -> tuple[bytes, int]:
-    """Return the head that begins at ``at``, its lines parted by CRLF, and where its content begins.
+def _read_name(raw: bytes) -> bytes:
+    if not is_token(raw):
+        raise H1Error("a folded line" if raw[:1] in {b" ", b"\t"} else "a field name with characters not allowed")
+    return raw.lower()
 
-    Where data ends before the head does, that is (b"", -1). Raises H1Error (414, 431) for a head that is too long.
+
+def read_field(line: bytes) -> Pair:
+    """Return a field's name in lower case, and its value without the blanks around it (RFC 9112, section 5)."""
+    name, colon, value = line.partition(b":")
+    if not colon:
+        raise H1Error("a field line without a colon")
+    if len(value.translate(None, _CONTROLS)) < len(value):
+        raise H1Error("a field value with characters not allowed")
+    return _NAMES[name], value.strip(b" \t")
+
+
+_NAMES = Seen(_read_name, most=1024, longest=64)
+FIELDS = Seen(read_field)
+
+
+def read_head(data: bytes, at: int, read: Callable[[bytes], Read]) -> tuple[Read | None, int]:
+    """Return what ``read`` makes of the head at ``at``, its lines parted by CRLF, and where its content begins.
+
+    Where data ends before the head does, that is (None, -1). ``read`` must refuse lines with an LF in them. Raises
+    H1Error (414, 431) for a head that is too long.
     """
     end = data.find(b"\r\n\r\n", at)
     if 0 <= end <= at + MOST_HEAD_BYTES:
-        head = data[at:end]
-        if head.count(b"\n") == head.count(b"\r\n"):
-            return head, end + 4
+        try:
+            return read(data[at:end]), end + 4
+        except H1Error:
+            if not _BARE_LF(data, at, end):
+                raise
     match = _HEAD_END(data, at)
     if match is None:
         refuse_long(data, at)
-        return b"", -1
+        return None, -1
     # The LF that ends the head's last line is the match's first byte, one behind where a CRLF begins.
     if match.start() > at + MOST_HEAD_BYTES + 1:
         raise _too_long(data, at)
     lines = [line.removesuffix(b"\r") for line in data[at : match.start()].split(b"\n")]
-    return b"\r\n".join(lines), match.end()
+    return read(b"\r\n".join(lines)), match.end()
 
 
 def refuse_long(data: bytes | bytearray, at: int) -> None:
@@ -151,10 +156,9 @@ class HeldHead:
         return whole
 
 
-def refuse_flood(fields: Sequence[bytes]) -> None:
-    """Raise H1Error (431) for more fields than anybody needs."""
-    if len(fields) > MOST_FIELDS:
-        raise H1Error(f"more than {MOST_FIELDS} fields", 431)
+def too_many_fields() -> H1Error:
+    """Return what more than ``MOST_FIELDS`` fields are refused with."""
+    return H1Error(f"more than {MOST_FIELDS} fields", 431)
 
 
 def join(pairs: Sequence[Pair]) -> dict[bytes, bytes]:
@@ -187,12 +191,19 @@ def refuse_codings(value: bytes, minor: int) -> None:
         raise H1Error("a transfer-encoding other than chunked", 501)
 
 
+def _read_options(value: bytes) -> frozenset[bytes]:
+    return frozenset(option.strip(b" \t") for option in value.lower().split(b","))
+
+
+_OPTIONS = Seen(_read_options, most=256)
+
+
 def stays_open(fields: Mapping[bytes, bytes], minor: int) -> bool:
     """Return whether the connection persists after this message (RFC 9112, section 9.3)."""
     connection = fields.get(b"connection")
     if connection is None:
         return minor > 0
-    options = {option.strip(b" \t") for option in connection.lower().split(b",")}
+    options = _OPTIONS[connection]
     return b"close" not in options and (minor > 0 or b"keep-alive" in options)
 
 
@@ -319,7 +330,8 @@ class ChunkedBody(Body):
         self._fields.append(line)
         if self._room < 0:
             raise H1Error("trailers that are too long", 431)
-        refuse_flood(self._fields)
+        if len(self._fields) > MOST_FIELDS:
+            raise too_many_fields()
         if FIELDS[line][0] in _FRAMING:
             raise H1Error("a trailer that would frame its message")
 

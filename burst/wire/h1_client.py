@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from burst.wire.h1 import (
     CHUNKED,
     FIELDS,
+    MOST_FIELDS,
+    MOST_HEAD_BYTES,
     UNTIL_END,
     Body,
     H1Error,
@@ -15,13 +17,13 @@ from burst.wire.h1 import (
     Pair,
     Seen,
     coming_body,
-    find_head,
     is_text,
     join,
     length_of,
+    read_head,
     refuse_codings,
-    refuse_flood,
     stays_open,
+    too_many_fields,
 )
 
 LARGEST_ANSWER = 1_048_576  # bytes of one response body
@@ -69,9 +71,10 @@ def _read_status(line: bytes) -> tuple[int, int]:
 
 def _read_head(raw: bytes) -> tuple[Head, int]:
     """Return a head and its framing: the body's length, CHUNKED, UNTIL_END, or that it is an interim response's."""
-    first, *lines = raw.split(b"\r\n")
-    minor, status = _STATUSES[first]
-    refuse_flood(lines)
+    lines = raw.split(b"\r\n")
+    minor, status = _STATUSES[lines.pop(0)]
+    if len(lines) > MOST_FIELDS:
+        raise too_many_fields()
     pairs = tuple(map(FIELDS.__getitem__, lines))
     fields = join(pairs)
     keep_alive, framing = stays_open(fields, minor), UNTIL_END
@@ -141,12 +144,14 @@ class ClientCodec:
         """
         if type(data) is not bytes:
             data = bytes(data)
-        if self.awaiting and not self.begun:
-            # The common case, at once: one whole response in one read, with a head that was seen before.
+        if self.awaiting and not self.begun and not self._bodiless:
+            # The common case at once: one whole response in one read. A head that was seen before is not read again.
             end = data.find(b"\r\n\r\n")
-            known = _HEADS.get(data[:end]) if end > 0 else None
-            if known is not None and not self._bodiless:
-                head, length = known
+            if 0 < end <= MOST_HEAD_BYTES:
+                try:
+                    head, length = _HEADS[data[:end]]
+                except H1Error:
+                    length = -1  # the long way says what is wrong, if anything is
                 end += 4
                 if len(data) == end + length and 0 <= length <= self._most_body:
                     self.awaiting = False
@@ -199,11 +204,11 @@ class ClientCodec:
         while at < len(data):
             if not _FIRST.startswith(data[at : at + len(_FIRST)]):
                 raise H1Error("this is not HTTP/1.1")
-            raw, content = find_head(data, at)
-            if content < 0:
+            found, content = read_head(data, at, _HEADS.__getitem__)
+            if found is None:
                 self._held.add(data[at:])
                 break
-            head, framing = _HEADS[raw]
+            head, framing = found
             at = content
             if framing != _INTERIM:
                 self._framing = 0 if self._bodiless else framing

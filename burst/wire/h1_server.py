@@ -9,6 +9,8 @@ from http import HTTPStatus
 
 from burst.wire.h1 import (
     CHUNKED,
+    FIELDS,
+    MOST_FIELDS,
     MOST_LINE_BYTES,
     Body,
     H1Error,
@@ -16,14 +18,13 @@ from burst.wire.h1 import (
     Pair,
     Seen,
     coming_body,
-    find_head,
     is_token,
     join,
     length_of,
-    read_field,
+    read_head,
     refuse_codings,
-    refuse_flood,
     stays_open,
+    too_many_fields,
 )
 
 LARGEST_BODY = 4_194_304  # bytes of one request's body: an SQS batch is at most 1 MiB before it is escaped as JSON
@@ -85,15 +86,14 @@ def _read_request_line(line: bytes) -> tuple[bytes, bytes, int]:
     return method, target, int(minor)
 
 
-def _read_request_field(line: bytes) -> Pair:
-    pair = read_field(line)
-    if pair[0] == b"host" and _HOST(pair[1]) is None:
+def _read_host(host: bytes) -> bytes:
+    if _HOST(host) is None:
         raise H1Error("a host that is none")
-    return pair
+    return host
 
 
 _LINES = Seen(_read_request_line, most=1024)
-_FIELDS = Seen(_read_request_field)
+_HOSTS = Seen(_read_host, most=256)
 
 
 class ServerCodec:
@@ -195,12 +195,12 @@ class ServerCodec:
             at = self._skip_blank(data, at)
             if at == len(data):
                 return at
-        head, content = find_head(data, at)
-        if content < 0:
+        found, content = read_head(data, at, _read_request)
+        if found is None:
             self._held.add(data[at:])
             return len(data)
         self._blank = _NO_BLANK
-        self._request, framing, minor = _read_request(head)
+        self._request, framing, minor = found
         end = content + framing
         if framing >= 0 and end <= len(data) and framing <= self._most_body:
             self._request.body = data[content:end]
@@ -230,16 +230,20 @@ class ServerCodec:
 
 def _read_request(head: bytes) -> tuple[Request, int, int]:
     """Return a request without its body, that body's length or CHUNKED, and the minor version."""
-    first, *lines = head.split(b"\r\n")
-    method, target, minor = _LINES[first]
-    refuse_flood(lines)
-    pairs = list(map(_FIELDS.__getitem__, lines))
+    lines = head.split(b"\r\n")
+    method, target, minor = _LINES[lines.pop(0)]
+    if len(lines) > MOST_FIELDS:
+        raise too_many_fields()
+    pairs = list(map(FIELDS.__getitem__, lines))
     fields = dict(pairs)
     if len(fields) < len(pairs):
         if sum(name == b"host" for name, _ in pairs) > 1:
             raise H1Error("more than one host")
         fields = join(pairs)
-    if minor and b"host" not in fields:
+    host = fields.get(b"host")
+    if host is not None:
+        _HOSTS[host]
+    elif minor:
         raise H1Error("no host")
     framing = 0
     length, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
