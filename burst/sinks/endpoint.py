@@ -81,7 +81,7 @@ class Endpoint:
         if self.path:
             return b"localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return (host if self.port in {80, 443} else f"{host}:{self.port}").encode()
+        return (host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}").encode()
 
     @property
     def near(self) -> bool:
