@@ -229,7 +229,12 @@ class SnsBehaviour(Conduct):
 class HttpBehaviour(Conduct):
     """A webhook's own; what is not said here is as at the top."""
 
-    auth: str = Field("none", description="none: nothing; bearer or basic: the credentials of ``auth_env``")
+    auth: Literal["none", "bearer", "basic"] = Field(
+        "none", description="what a client must show: nothing, any bearer token, or any user and password"
+    )
+    authorization_env: str | None = Field(
+        None, description="the environment variable that holds the one authorization header that is good"
+    )
     status: Annotated[int, Field(ge=200, le=299)] = Field(200, description="the answer to what is taken")
     max_payload: SizeBytes = Field(2**20, description="bytes of a body; more is answered 413")
 

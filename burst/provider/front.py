@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from burst.model.batch import Int64Column, UInt8Column
-from burst.model.identity import FOREIGN, ID_WIDTH
+from burst.model.identity import ID_WIDTH
 from burst.model.ports import Clock
 from burst.policy.wheel import Wheel
 from burst.provider.answers import Answers
@@ -18,6 +18,7 @@ from burst.provider.intake import COLUMNS, Intake
 from burst.provider.link import ServedLink
 from burst.provider.loose import TRACERS, Caller, Fact, Facts, columns_of
 from burst.provider.refusal import Refusal, refusal
+from burst.provider.scribe import note
 from burst.provider.visit import Manners, Sums, Visit
 from burst.runs.witness import Counter, WitnessPart
 from burst.wire.frames import END_HEADERS, END_STREAM, ErrorCode, FrameType, frame
@@ -56,6 +57,7 @@ class Front:
         self.go_ns = clock.now_ns()
         self.links: dict[int, ServedLink] = {}
         self.sums = Sums()
+        self.echo_id = getattr(fates.behaviour, "echo_id", False)
         self._clock = clock
         self._serial = 0
         self._wheel = Wheel()
@@ -71,6 +73,7 @@ class Front:
         self._era = (self._era + 1) % _MOST_ERAS
         self._eras[self._era] = fates
         self.fates, self.intake = fates, intake
+        self.echo_id = getattr(fates.behaviour, "echo_id", False)
         for link in self.links.values():
             link.connection.layouts.forget()  # verdicts on their shapes are noted there
             link.note.caller.verdicts.clear()
@@ -187,7 +190,7 @@ class Front:
             else:
                 witness.counters[Counter.TRACERS if person == TRACERS else Counter.FOREIGN] += 1
         text = None
-        if self.fates.behaviour.echo_id:
+        if self.echo_id:
             text = streams["id"][row].tobytes() if streams["has_id"][row] else self._answers.fresh_id()
         self._answers.accept_one(link, cast("ServerConnection", link.connection), stream_id, row, text)
         self._accepted(link)
@@ -262,32 +265,7 @@ class Front:
         return (codes if codes is not None and codes.any() else None), outage
 
     def _witness(self, sight: int, index: Int64Column, now_ns: int) -> None:
-        witness, sums = self.witness, self.sums
-        if sight == Sight.ACCEPT:
-            sums.accepted += index.size
-        elif sight == Sight.REFUSE:
-            sums.refused += index.size
-        else:
-            sums.hung += index.size
-        if witness is None:
-            return
-        witness.counters[Counter.REQUESTS] += index.size
-        first, count = int(index[0]), index.size
-        if first >= 0 and int(index[-1]) - first == count - 1 and sight == Sight.ACCEPT and _consecutive(index):
-            witness.accept_span(first, first + count, now_ns)
-            return
-        if (index < 0).any():
-            witness.counters[Counter.FOREIGN] += np.count_nonzero(index == FOREIGN)
-            witness.counters[Counter.TRACERS] += np.count_nonzero(index == TRACERS)
-            index = index[index >= 0]
-        if not index.size:
-            return
-        if sight == Sight.ACCEPT:
-            witness.accept(index, now_ns)
-        elif sight == Sight.REFUSE:
-            witness.refuse(index, now_ns)
-        else:
-            witness.leave_hanging(index, now_ns)
+        note(self.sums, self.witness, sight, index, now_ns)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -363,7 +341,7 @@ class Front:
     def _say(self, link: ServedLink, ids: Int64Column, rows: Int64Column, told: Refusal | None) -> None:
         """Answer with 200, or with a refusal."""
         connection, texts = cast("ServerConnection", link.connection), None
-        if self.fates.behaviour.echo_id:
+        if self.echo_id:
             streams = connection.streams
             texts = streams["id"][rows].view(np.uint8).reshape(-1, ID_WIDTH)
             has = streams["has_id"][rows]
@@ -378,7 +356,3 @@ class Front:
         if not visit.accepted:
             visit.accepted = True
             self.manners.after_accept(link)
-
-
-def _consecutive(index: Int64Column) -> bool:
-    return bool((index[1:] - index[:-1] == 1).all())

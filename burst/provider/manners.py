@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -169,7 +169,18 @@ def _scope(serial: int) -> str:
     return f"connection {serial}"
 
 
-def reset_connection(link: ServedLink) -> None:
+class Resettable(Protocol):
+    """A connection on a socket."""
+
+    gone: bool
+    transport: Any
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
+
+
+def reset_connection(link: Resettable) -> None:
     """Reset a connection: the peer sees ECONNRESET, and what was under way is lost."""
     if link.gone:
         return

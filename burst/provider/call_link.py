@@ -1,0 +1,160 @@
+"""One connection of HTTP/1.1 to the stand-in: calls in one by one, each answered before the next is read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol, cast
+
+import aiofastnet
+
+from burst.provider.dribble import Dribble
+from burst.provider.visit import Visit
+from burst.wire.h1 import H1Error
+from burst.wire.h1_server import Request, ServerCodec
+
+RECEIVE_BYTES = 256 * 1024
+BACKLOG_BYTES = 64 * 1024
+
+_raw = memoryview(bytearray(RECEIVE_BYTES))  # one for all connections: what is read is taken in before the next read
+
+
+class CallOwner(Protocol):
+    """Whoever answers."""
+
+    def opened(self, link: CallLink) -> None:
+        """Welcome a connection."""
+        ...
+
+    def called(self, link: CallLink, request: Request) -> None:
+        """Take a call; ``link.answer`` is owed once for it, now or later."""
+        ...
+
+    def garbled(self, link: CallLink, error: H1Error) -> None:
+        """Hear that what came is no HTTP/1.1."""
+        ...
+
+    def lost(self, link: CallLink) -> None:
+        """Forget a connection."""
+        ...
+
+    def noticed(self) -> None:
+        """Hear that bytes were dealt with."""
+        ...
+
+
+class CallLink(aiofastnet.Protocol):
+    """One connection. ``calls`` counts what was asked on it, so that a late answer finds the call it is for."""
+
+    def __init__(self, owner: CallOwner, most_body: int) -> None:
+        self._owner = owner
+        self._codec = ServerCodec(most_body=most_body, one_at_a_time=True)
+        self.transport: Any = None
+        self.visit: Visit | None = None
+        self.gone = False
+        self.closing = False
+        self.calls = 0
+        self.owed: bytes | None = None  # an answer that waits for its time
+        self.owed_last = False  # whether the connection ends with it
+        self.dribble = Dribble(self._write, self._emptied)
+        self._asking = self._answered = False
+        self._ended = False  # the peer writes no more
+
+    def is_buffered_protocol(self) -> bool:
+        """Say that reads go into a buffer of ours."""
+        return True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Welcome the peer."""
+        self.transport = cast("Any", transport)
+        self.transport.set_write_buffer_limits(high=BACKLOG_BYTES)
+        self._owner.opened(self)
+
+    def get_buffer(self, _size_hint: int) -> memoryview:
+        """Return where the next bytes belong."""
+        return _raw
+
+    def buffer_updated(self, count: int) -> None:
+        """Take bytes in."""
+        if not self.closing:
+            self._feed(bytes(_raw[:count]))
+            self._owner.noticed()
+
+    def _feed(self, data: bytes | None) -> None:
+        """Take bytes in, or (None) those that waited while a call was answered; go on while calls are answered."""
+        codec = self._codec
+        while True:
+            try:
+                requests = codec.resume() if data is None else codec.feed(data)
+            except H1Error as error:
+                requests = error.whole
+                if not requests:
+                    self._owner.garbled(self, error)
+                    return
+            if not requests:
+                if codec.output:
+                    self.write(b"".join(codec.output))
+                    codec.output.clear()
+                return
+            self.calls += 1
+            self._answered, self._asking = False, True
+            self._owner.called(self, requests[0])
+            self._asking = False
+            if not self._answered or self.closing:
+                return
+            data = None
+
+    def answer(self, data: bytes, *, last: bool) -> None:
+        """Write the answer to the call under way, and read on; ``last``: close after it."""
+        if self.gone or self.closing:
+            return
+        self.write(data)
+        self._answered = True
+        if last or self._ended:
+            self.close()
+        elif not self._asking:
+            self._feed(None)
+
+    def write(self, data: bytes) -> None:
+        """Write, or let it dribble."""
+        if not self.gone:
+            self.dribble.put(data)
+
+    def _write(self, data: bytes) -> None:
+        if not self.gone:
+            self.transport.write(data)
+
+    def _emptied(self) -> None:
+        if self.closing and not self.gone:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Read no more from a socket that is full: whoever does not take his answers asks no more."""
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read again from a socket that has drained."""
+        self.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Keep the way back open while a call is answered: a client may say all he has to say, and then listen."""
+        self._ended = True
+        tls = self.transport.get_extra_info("ssl_object") is not None
+        return self._codec.paused and not self.closing and not tls
+
+    def connection_lost(self, error: BaseException | None) -> None:  # noqa: ARG002 (why does not matter here)
+        """End."""
+        self.gone = True
+        self.dribble.stop()
+        self._owner.lost(self)
+
+    def close(self) -> None:
+        """Close after what is written has left."""
+        self.closing = True
+        if self.transport is not None and not self.gone and not self.dribble.waiting:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.closing = True
+        if self.transport is not None and not self.gone:
+            self.transport.abort()
