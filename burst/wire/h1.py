@@ -20,6 +20,7 @@ CHUNKED, UNTIL_END = -1, -2  # instead of a length
 Pair = tuple[bytes, bytes]
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").fullmatch
+_BLANKS = {b" ", b"\t"}
 _CONTROLS = bytes(code for code in (*range(0x20), 0x7F) if code != ord("\t"))
 # Possessive: whatever the line, it is read once.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d}+)[ \t]*+(;[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n" % MOST_LENGTH_DIGITS).fullmatch
@@ -41,6 +42,10 @@ class H1Error(Exception):
         super().__init__(what)
         self.status = status
         self.whole: list[Any] = []
+
+    def again(self) -> H1Error:
+        """Return the same fault for whoever goes on regardless, without what was told with it the first time."""
+        return H1Error(str(self), self.status)
 
 
 class Seen(dict[bytes, Read]):
@@ -75,7 +80,7 @@ def is_text(raw: bytes) -> bool:
 
 def _read_name(raw: bytes) -> bytes:
     if not is_token(raw):
-        raise H1Error("a folded line" if raw[:1] in {b" ", b"\t"} else "a field name with characters not allowed")
+        raise H1Error("a folded line" if raw[:1] in _BLANKS else "a field name with characters not allowed")
     return raw.lower()
 
 
@@ -83,7 +88,7 @@ def read_field(line: bytes) -> Pair:
     """Return a field's name in lower case, and its value without the blanks around it (RFC 9112, section 5)."""
     name, colon, value = line.partition(b":")
     if not colon:
-        raise H1Error("a field line without a colon")
+        raise H1Error("a folded line" if line[:1] in _BLANKS else "a field line without a colon")
     if len(value.translate(None, _CONTROLS)) < len(value):
         raise H1Error("a field value with characters not allowed")
     return _NAMES[name], value.strip(b" \t")

@@ -131,6 +131,8 @@ class ClientCodec:
 
     def expect(self, *, head_request: bool = False) -> None:
         """Await a response: the owner has written a request, ``head_request`` when its method was HEAD."""
+        if self._failed is not None:
+            raise self._failed.again()
         if self.awaiting:
             raise RuntimeError("a request before the last one's response")
         self.awaiting = True
@@ -157,7 +159,7 @@ class ClientCodec:
                     self.awaiting = False
                     return Response(head, data[end:])
         if self._failed is not None:
-            raise self._failed
+            raise self._failed.again()
         try:
             return self._take(data) if data else None
         except H1Error as error:
@@ -168,7 +170,7 @@ class ClientCodec:
     def eof(self) -> Response | None:
         """Hear that the server writes no more: that may end a body. Raises H1Error for a response cut short."""
         if self._failed is not None:
-            raise self._failed
+            raise self._failed.again()
         if not self.awaiting:
             return None
         if self._head is None or self._framing != UNTIL_END:

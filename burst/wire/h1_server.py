@@ -116,6 +116,7 @@ class ServerCodec:
         "_over",
         "_request",
         "_waiting",
+        "_waiting_from",
         "output",
         "paused",
     )
@@ -125,7 +126,7 @@ class ServerCodec:
         self.paused = False
         self._most_body = most_body
         self._one_at_a_time = one_at_a_time
-        self._waiting = bytearray()
+        self._waiting, self._waiting_from = b"", 0
         self._held = HeldHead()
         self._blank = _NO_BLANK
         self._request: Request | None = None  # its head has come, its body has not
@@ -142,35 +143,31 @@ class ServerCodec:
         if type(data) is not bytes:
             data = bytes(data)
         if self._failed is not None:
-            raise self._failed
+            raise self._failed.again()
+        if self.paused:
+            data, self._waiting, self._waiting_from = self._waiting[self._waiting_from :] + data, b"", 0
+        return self._read(data, 0)
+
+    def resume(self) -> list[Request]:
+        """Read on: the last request was answered. Returns and raises as ``feed`` does."""
+        if self._failed is not None:
+            raise self._failed.again()
+        self.paused = False
+        data, self._waiting = self._waiting, b""
+        return self._read(data, self._waiting_from)
+
+    def _read(self, data: bytes, at: int) -> list[Request]:
         requests: list[Request] = []
         try:
-            if self.paused:
-                self._wait(data)
-            elif data and not self._over:
-                self._take(data, requests)
+            self._take(data, at, requests)
         except H1Error as error:
             error.whole.extend(requests)
             self._failed = error
             raise
         return requests
 
-    def resume(self) -> list[Request]:
-        """Read on: the last request was answered. Returns and raises as ``feed`` does."""
-        self.paused = False
-        waiting = bytes(self._waiting)
-        self._waiting.clear()
-        return self.feed(waiting)
-
-    def _wait(self, data: bytes) -> None:
-        if not self._over:
-            self._waiting += data
-        if len(self._waiting) > MOST_WAITING:
-            raise H1Error("more is pipelined than there is room for", 413)
-
-    def _take(self, data: bytes, requests: list[Request]) -> None:
-        at = 0
-        if self._held:
+    def _take(self, data: bytes, at: int, requests: list[Request]) -> None:
+        if self._held and data and not self.paused:
             data = self._held.add(data)
         while at < len(data) and not self._over and not self.paused:
             if self._request is None:
@@ -186,8 +183,10 @@ class ServerCodec:
             requests.append(request)
             self._over = not request.keep_alive
             self.paused = self._one_at_a_time
-        if self.paused:
-            self._wait(data[at:])
+        if self.paused and not self._over:
+            if len(data) - at > MOST_WAITING:
+                raise H1Error("more is pipelined than there is room for", 413)
+            self._waiting, self._waiting_from = data, at
 
     def _begin(self, data: bytes, at: int) -> int:
         """Read a head, and the body if all of it is there; return where the data after them begins."""
