@@ -24,13 +24,19 @@ def validate(files: tuple[str, ...], overrides: tuple[str, ...], allowed: tuple[
     such, and exits with the same code (2).
     """
     from burst.wiring.refusals import check_scenario
+    from burst.wiring.strange_variables import strange_variables
 
     mistakes: list[Mistake] = []
+    warnings: dict[str, None] = {}
     for file in files:
         try:
-            click.echo(f"OK {file}: {_summary(check_scenario(file, overrides=overrides, allowed=allowed, live=live))}")
+            loaded = check_scenario(file, overrides=overrides, allowed=allowed, live=live)
+            warnings.update(dict.fromkeys(strange_variables(loaded.mapping)))
+            click.echo(f"OK {file}: {_summary(loaded)}")
         except ScenarioError as error:
             mistakes.extend(error.mistakes)
+    for warning in warnings:
+        click.echo(f"note: {warning}", err=True)
     if mistakes:
         raise ScenarioError(tuple(dict.fromkeys(mistakes)))
 

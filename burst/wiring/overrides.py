@@ -10,7 +10,7 @@ from burst.model.errors import Mistake
 from burst.model.scenario import Scenario, read_audience
 from burst.wiring.yaml_text import Path, read_value
 
-_PREFIX = "BURST_"
+PREFIX = "BURST_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ def read_overrides(
     mistakes: list[Mistake] = []
     keys = top_level_keys()
     for name in sorted(environ):
-        path = tuple(name.removeprefix(_PREFIX).lower().split("__"))
-        if name.startswith(_PREFIX) and path[0] in keys:
+        path = tuple(name.removeprefix(PREFIX).lower().split("__"))
+        if name.startswith(PREFIX) and path[0] in keys:
             _read(path, environ[name], name, read, mistakes)
     for setting in settings:
         key, equals, text = setting.partition("=")

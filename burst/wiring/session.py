@@ -21,6 +21,7 @@ from burst.report.terminal import print_summary
 from burst.runs.result import Result
 from burst.wiring.run import make_coordinator
 from burst.wiring.scenario_file import load_scenario
+from burst.wiring.strange_variables import strange_variables
 
 EXIT_CODES = {"pass": 0, "inconclusive": 3, "fail": 99, "aborted": 105}
 INTERRUPTED = 130
@@ -50,6 +51,8 @@ def run_command(command: RunCommand) -> int:
     if command.event is not None and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"--event {command.event!r} is not a name", hint="use letters, digits, . _ -")
     view = LiveView(PatientConsole(stderr=True))
+    for warning in strange_variables(loaded.mapping):
+        view.note(warning)
     coordinator = make_coordinator(
         loaded,
         reports=command.reports,

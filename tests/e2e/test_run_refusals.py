@@ -54,3 +54,10 @@ def test_nobody_takes_over_when_the_last_worker_dies(shop: Shop) -> None:
     assert "worker 0 died (status -9)" in program.err
     assert "take over" not in program.err
     assert "every worker died" in program.err
+
+
+def test_a_misspelt_variable_is_named_when_a_run_begins(shop: Shop) -> None:
+    text = "audience: 500\nsink: blackhole\nworkers: 1\ncriteria: [accepted >= 99%]\n"
+    program = shop.start("run", shop.scenario(text), BURST_WORKER__COUNT="4")
+    assert program.wait() == 0, program.err
+    assert "BURST_WORKER__COUNT in the environment sets nothing (did you mean BURST_WORKERS__COUNT?)" in program.err
