@@ -123,21 +123,22 @@ class AwsCredentials:
         if not self._source.renewable:
             return self._source.load()
         if self._asking is None:
-            self._asking = asking = Future()
+            asking: Future[AwsKeys] = Future()
+            self._asking = asking
             asking.set_running_or_notify_cancel()  # whoever stops waiting does not stop the one who asks
             # Not the loop's pool: its threads are waited for at the end, and one that hangs would hold up the process.
             threading.Thread(target=_answer, args=(self._source, asking), name="aws-credentials", daemon=True).start()
-        asking = self._asking
+        asked = self._asking
         try:
             async with asyncio.timeout(LOAD_WITHIN_S):
-                keys = await asyncio.wrap_future(asking)
+                keys = await asyncio.wrap_future(asked)
         except TimeoutError:
             raise UsageError(
                 f"AWS credentials did not come within {LOAD_WITHIN_S:.0f} s",
                 hint="does the profile's process hang, or ask for something?",
             ) from None
         finally:
-            if asking.done():
+            if asked.done():
                 self._asking = None
         return keys
 

@@ -310,7 +310,8 @@ async def test_a_machines_role_is_found_through_its_metadata_service(monkeypatch
 async def test_a_profiles_role_is_assumed_with_the_keys_of_another(home, monkeypatch):
     (home / "AWS_CONFIG_FILE").write_text(
         "[profile base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = base\n"
-        "[profile assuming]\nrole_arn = arn:aws:iam::123456789012:role/burst\nsource_profile = base\nregion = eu-west-1\n"
+        "[profile assuming]\nrole_arn = arn:aws:iam::123456789012:role/burst\nsource_profile = base\n"
+        "region = eu-west-1\n"
     )
     asked = []
 

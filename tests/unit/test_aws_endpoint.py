@@ -5,10 +5,13 @@ import sys
 
 import botocore.session
 import pytest
+from pydantic import ValidationError
 
 from burst.model.errors import UsageError
 from burst.sinks.aws_endpoint import aws_endpoint, aws_region
 from burst.sinks.aws_profile import read_profile
+from burst.sinks.aws_settings import AwsSettings
+from burst.sinks.aws_sources import KeyVariables
 
 CONFIG = """\
 [default]
@@ -201,3 +204,51 @@ def test_without_botocore_a_named_profile_is_an_error_and_the_rest_works(environ
     with pytest.raises(UsageError, match="botocore") as caught:
         aws_endpoint("sqs", None, "eu-west-1", environ, "services")
     assert caught.value.hint == "pip install 'burst[aws]'"
+
+
+class Queue(AwsSettings):
+    """Settings as a sink has them."""
+
+    service = "sqs"
+
+
+def test_settings_shoot_at_nothing_but_the_stand_in_unless_told_to(environ, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
+    settings = Queue()
+    assert (settings.url(), settings.targets(), settings.region_found()) == ("stand-in", (), "us-east-1")
+
+
+def test_settings_aim_where_their_sink_goes(environ, monkeypatch):
+    settings = Queue(endpoint="aws", profile="services")
+    assert (settings.region_found(), settings.url()) == ("eu-west-2", "http://127.0.0.1:4003")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "https://[::1]:5001/path")
+    monkeypatch.setenv("AWS_REGION", "us-west-1")
+    assert settings.region_found() == "us-west-1"
+    assert settings.targets() == (settings.url(),) == ("https://[::1]:5001/path",)
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert settings.targets() == (settings.url(),) == ("https://sqs.us-west-1.amazonaws.com",)
+    given = Queue(endpoint="http://127.0.0.1:9324", region="elasticmq")
+    assert (given.targets(), given.region_found()) == (("http://127.0.0.1:9324",), "elasticmq")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"access_key_env": "A"}, "come together"),
+        ({"session_token_env": "A"}, "session_token_env without"),
+        ({"access_key_env": "A", "secret_key_env": "B", "profile": "p"}, "not both"),
+        ({"access_key_env": "A", "secret_key_env": "s3cret-t0ken"}, "name of an environment variable"),
+        ({"endpoint": "http://user:s3cret-t0ken@host"}, "no user and no password"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused_and_keep_no_secret(wrong, told):
+    with pytest.raises(ValidationError, match=told) as caught:
+        Queue(**wrong)
+    assert "s3cret" not in " ".join(error["msg"] for error in caught.value.errors())
+
+
+def test_settings_name_the_variables_that_hold_the_keys():
+    assert Queue().key_variables is None
+    assert Queue(access_key_env="A", secret_key_env="B").key_variables == KeyVariables("A", "B")
+    settings = Queue(access_key_env="A", secret_key_env="B", session_token_env="C")
+    assert settings.key_variables == KeyVariables("A", "B", "C")
