@@ -18,7 +18,7 @@ from burst.model.outcome import Answer
 from burst.model.ports import NEVER_NS, Answers, Prepared, SinkContext
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.wire.frame_rows import FrameRows, Part
-from burst.wire.frames import END_HEADERS, END_STREAM, FrameType, frame
+from burst.wire.frames import END_HEADERS, END_STREAM, ErrorCode, FrameType, frame
 from burst.wire.h2_client import ClientConnection, Responses
 from burst.wire.h2_sender import H2Sender
 from burst.wire.h2_server import Cancelled, ServerConnection
@@ -351,7 +351,21 @@ async def test_what_was_taken_without_room_is_written_when_there_is_some():
         server.holds = False
         server.answer()
         await made.drain(50)
+        assert made.sender.credit() == 20
     assert len(set(server.seen)) == len(server.seen) == 50
+
+
+async def test_what_was_taken_and_finds_no_room_for_long_is_refused():
+    server = Server(limit=10, holds=True)
+    async with rig(server, reconnect_within_ns=100 * NS_PER_MS) as made:
+        made.sender.send(made.notes.prepare(50), 0, 50)
+        await made.drain(30)
+        assert made.outcomes == {(Answer.REFUSED, "no connection to send it over"): 30}
+        server.holds = False
+        server.answer()
+        await made.drain(50)
+        assert made.sender.credit() == 20
+    assert len(server.seen) == 20
 
 
 async def test_what_was_taken_and_not_written_can_be_taken_back():
@@ -381,6 +395,25 @@ async def test_what_was_open_on_a_lost_connection_is_in_doubt():
             link.abort()
         await made.drain(30)
         assert made.outcomes == {(Answer.DOUBTFUL, "connection lost"): 30}
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "reason"),
+    [
+        (ErrorCode.INTERNAL_ERROR, Answer.DOUBTFUL, "stream reset"),
+        (ErrorCode.REFUSED_STREAM, Answer.REFUSED, "stream refused"),
+    ],
+)
+async def test_a_stream_that_was_reset_is_in_doubt_unless_it_was_refused(code, answer, reason):
+    server = Server(holds=True)
+    async with rig(server) as made:
+        made.sender.send(made.notes.prepare(10), 0, 10)
+        await until(lambda: len(server.seen) == 10)
+        for (_, stream_id), link in server.waiting.items():
+            link.connection.reset(stream_id, code)
+            link.flush()
+        await made.drain(10)
+        assert made.outcomes == {(answer, reason): 10}
 
 
 async def test_what_is_overdue_is_cancelled_and_in_doubt_before_the_engine_gives_it_up():
