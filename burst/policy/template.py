@@ -1,19 +1,22 @@
 """Payload templates: text with ``${column}`` in it, rendered by column into rows of equal width.
 
-Of a batch, tenant, lane and platform are the same for all; index and token differ from row to row, and have one width:
-the index is written with leading zeros. JSON takes such an index in a string.
+Of a batch, tenant, lane and platform are the same for all; id, index and token differ from row to row, and have one
+width: the index is written with leading zeros. JSON takes such an index in a string. The id is the notification's UUID
+(``model.identity``), by which a witness knows it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from burst.model.batch import Batch
+from burst.model.identity import ID_WIDTH
 
-COLUMNS = ("index", "token", "tenant", "lane", "platform", "run", "event")
+COLUMNS = ("index", "token", "tenant", "lane", "platform", "run", "event", "id")
 _PLACE = re.compile(r'\$\{([^}"]*)\}|\$\$|\$\{')
-_VARYING = {"index", "token"}
+_VARYING = {"id", "index", "token"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,20 @@ class Template:
         """The columns in it that differ from person to person."""
         return frozenset(column for _, column in self._parts) & _VARYING
 
-    def for_batch(self, batch: Batch, run: str, event: str, index_width: int, token_width: int) -> Text:
-        """Fill in what is the same for a batch; leave room for the rest."""
+    def for_batch(
+        self,
+        batch: Batch,
+        run: str,
+        event: str,
+        index_width: int,
+        token_width: int,
+        escape: Callable[[str], bytes] | None = None,
+    ) -> Text:
+        """Fill in what is the same for a batch; leave room for the rest.
+
+        ``escape`` writes a value as the text's language wants it: by default as it may stand inside a JSON string.
+        """
+        escape = escape or escaped
         constant = {
             "tenant": batch.tenant,
             "lane": batch.lane,
@@ -59,7 +74,7 @@ class Template:
             "run": run,
             "event": event,
         }
-        widths = {"index": index_width, "token": token_width}
+        widths = {"id": ID_WIDTH, "index": index_width, "token": token_width}
         raw = b""
         columns = []
         for literal, column in self._parts:
@@ -68,11 +83,11 @@ class Template:
                 columns.append((column, len(raw), len(raw) + widths[column]))
                 raw += b"0" * widths[column]
             else:
-                raw += _escaped(constant[column])
+                raw += escape(constant[column])
         return Text(raw + self._tail.encode(), tuple(columns))
 
 
-def _escaped(text: str) -> bytes:
+def escaped(text: str) -> bytes:
     """Write a value as it may stand inside a JSON string."""
     out = []
     for letter in text:

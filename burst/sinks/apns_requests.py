@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import binascii
 import time
 from collections.abc import Container
 from dataclasses import dataclass
 
-import numpy as np
-
-from burst.model.batch import Batch, Int64Column, Platform, TokenEncoding
+from burst.model.batch import Batch, Int64Column, Platform
 from burst.model.errors import UsageError
 from burst.model.identity import NOTIFICATION, TRACER, id_prefix, index_digits
 from burst.model.ports import Prepared, SinkContext
 from burst.model.secret import Secret
 from burst.model.units import NS_PER_S
-from burst.policy.template import Template, Text
+from burst.policy.template import Text
 from burst.sinks.apns_settings import ApnsSettings, largest_payload
 from burst.sinks.endpoint import Endpoint
+from burst.sinks.rendering import Rendering, batch_of_one, token_rows
 from burst.wire.frame_rows import FrameRows, Part
 from burst.wire.frames import END_HEADERS, END_STREAM, FrameType
 from burst.wire.h2_client import ClientConnection
 from burst.wire.h2_writer import Alike
-from burst.wire.layout import Rows
 
 TOKEN_WIDTH = 64  # hex digits of a device token, as all of Apple's have been so far
 _MOST_SHAPES = 64
@@ -45,8 +42,7 @@ class Requests:
     def __init__(self, settings: ApnsSettings, endpoint: Endpoint, context: SinkContext) -> None:
         """Check the payload's size with this run's own names. Raises UsageError."""
         self._context = context
-        self._template = Template(settings.payload_text)
-        self._index_width = len(str(max(context.audience - 1, 0)))
+        self._rendering = Rendering(settings.payload_text, context)
         self._prefix = id_prefix(context.run, NOTIFICATION)
         self._authorization: Secret[bytes] | None = None
         self._version = 0
@@ -54,7 +50,7 @@ class Requests:
         self._settings = settings
         self._fixed = self._fixed_fields()
         self._first = [(b":method", b"POST"), (b":scheme", endpoint.scheme), (b":authority", endpoint.authority)]
-        self.body_bytes = len(self._text(_one("0" * TOKEN_WIDTH), TOKEN_WIDTH).raw)
+        self.body_bytes = len(self._rendering.text(batch_of_one("0" * TOKEN_WIDTH, Platform.IOS), TOKEN_WIDTH).raw)
         limit = largest_payload(settings.push_type)
         if self.body_bytes > limit:
             raise UsageError(
@@ -104,21 +100,13 @@ class Requests:
                 f"batch {batch.number} is for {batch.platform.name.lower()} devices, and apns is for ios",
                 hint="route them to another sink: routes: [{match: {platform: ios}, sink: apns}, ...]",
             )
-        if batch.offsets is not None:
+        digits = token_rows(batch)
+        if digits is None:
             return Prepared(batch, tickets, indexes)
-        raw = binascii.hexlify(batch.tokens) if batch.encoding is TokenEncoding.RAW else bytes(batch.tokens)
-        digits = np.frombuffer(raw, dtype=np.uint8).reshape(batch.count, -1)
-        text = self._text(batch, digits.shape[1])
-        places = [digits if name == "token" else self._decimals(indexes) for name, *_ in text.columns]
+        text = self._rendering.text(batch, digits.shape[1])
+        places = self._rendering.columns(text, digits, indexes)
         rendered = Rendered(len(text.raw), (digits, index_digits(indexes), *places), text)
         return Prepared(batch, tickets, indexes, body=rendered)
-
-    def _text(self, batch: Batch, token_width: int) -> Text:
-        return self._template.for_batch(batch, self._context.run, self._context.event, self._index_width, token_width)
-
-    def _decimals(self, indexes: Int64Column) -> Rows:
-        powers = 10 ** np.arange(self._index_width - 1, -1, -1, dtype=np.int64)
-        return (indexes[:, None] // powers % 10 + 48).astype(np.uint8)
 
     def shape(self, connection: ClientConnection, prepared: Prepared, alike: Alike, at: int) -> FrameRows | bytes:
         """Return the rows that a batch's requests are on a connection; the head of ``at`` where that must go alone."""
@@ -128,7 +116,7 @@ class Requests:
         block = connection.note.get((encoder.generation, self._version, width))
         if block is None:
             generation = encoder.generation
-            token, ident = digits[at].tobytes(), self._ident(int(prepared.indexes[at]))
+            token, ident = digits[at].tobytes(), self._rendering.ident(int(prepared.indexes[at]))
             block = encoder.encode(self._fields(token, ident), plain=self._plain(connection))
             if encoder.generation != generation:
                 return block
@@ -166,23 +154,19 @@ class Requests:
 
     def head(self, connection: ClientConnection, prepared: Prepared, at: int) -> bytes:
         """Return one request's head block."""
-        return self._block(connection, prepared.batch.token_text(at).encode(), self._ident(int(prepared.indexes[at])))
+        ident = self._rendering.ident(int(prepared.indexes[at]))
+        return self._block(connection, prepared.batch.token_text(at).encode(), ident)
 
     def body(self, prepared: Prepared, at: int) -> bytes:
         """Return one request's payload."""
-        return self._body(prepared.batch, prepared.batch.token_text(at).encode(), int(prepared.indexes[at]))
-
-    def _body(self, batch: Batch, token: bytes, index: int) -> bytes:
-        text = self._text(batch, len(token))
-        body = bytearray(text.raw)
-        for name, start, stop in text.columns:
-            body[start:stop] = token if name == "token" else str(index).zfill(self._index_width).encode()
-        return bytes(body)
+        batch = prepared.batch
+        return self._rendering.one(batch, batch.token_text(at).encode(), int(prepared.indexes[at]))
 
     def tracer(self, connection: ClientConnection, number: int, token: str) -> tuple[bytes, bytes]:
         """Return a tracer's head block and body: a push like the others, under an id that is nobody's."""
         ident = id_prefix(self._context.run, TRACER) + f"{number:012x}".encode()
-        return self._block(connection, token.encode(), ident), self._body(_one(token), token.encode(), number)
+        body = self._rendering.one(batch_of_one(token, Platform.IOS), token.encode(), number, ident)
+        return self._block(connection, token.encode(), ident), body
 
     def _block(self, connection: ClientConnection, digits: bytes, ident: bytes) -> bytes:
         return connection.encoder.encode(self._fields(digits, ident), plain=self._plain(connection))
@@ -192,11 +176,3 @@ class Requests:
         if self._authorization is not None:
             fields.append((b"authorization", self._authorization.reveal()))
         return fields
-
-    def _ident(self, index: int) -> bytes:
-        return self._prefix + f"{index:012x}".encode()
-
-
-def _one(token: str) -> Batch:
-    """Return a batch of one device."""
-    return Batch(0, 0, 1, Platform.IOS, TokenEncoding.ASCII, token.encode(), len(token))

@@ -21,6 +21,7 @@ def test_what_differs_from_row_to_row_has_one_width_and_the_rest_is_filled_in():
     shown = text.raw.decode()
     assert shown == (
         f"<index {'0' * 7}><token {'0' * 64}><tenant acme><lane fast><platform ios><run run-1><event the event>"
+        f"<id {'0' * 36}>"
     )
     assert [(name, stop - start) for name, start, stop in text.columns] == [("index", 7), ("token", 64)]
     for _, start, stop in text.columns:
@@ -72,7 +73,7 @@ def test_a_place_that_is_not_closed_is_told():
 
 
 def test_it_knows_which_columns_differ_from_person_to_person():
-    assert Template(ALL).varying == {"index", "token"}
+    assert Template(ALL).varying == {"id", "index", "token"}
     assert Template("${run} ${lane}").varying == set()
 
 
