@@ -18,7 +18,7 @@ from burst.policy.criteria import parse_criterion
 from burst.wiring.overrides import Override, apply, normalise, read_overrides
 from burst.wiring.shipped import shipped_names, shipped_path
 from burst.wiring.sinks import SINKS, nearest_sink, sink_settings
-from burst.wiring.wording import hint_for_unknown, keys_of, models_in, nearest, plain
+from burst.wiring.wording import dotted, hint_for_unknown, keys_of, models_in, nearest, plain
 from burst.wiring.yaml_text import Path, Place, Text, read_yaml
 
 _A_SINK = "a sink is a name, or one name with its settings below it"
@@ -203,7 +203,7 @@ class _Check:
                 hint = hint_for_unknown(key, model)
                 near = hint.removeprefix("did you mean ").removesuffix("?")
                 self.suggested.add((*path, "routes" if (*path, near) == ("sink",) else near))
-                self._note(here, f"unknown key {key!r}", hint, key=True)
+                self._note(here, f"unknown key {dotted(self._written(here))!r}", hint, key=True)
             elif inner is not None:
                 kept[key] = self._known_below(known[key], inner, here)
         return kept
@@ -242,7 +242,8 @@ class _Check:
             self._note((*path, name), f"unknown sink {name!r}", nearest_sink(name), key=True)
             return False
         if not isinstance(settings, dict):
-            self._note((*path, name), f"{name}: {settings!r} is not a section", "write its keys below it")
+            here = dotted(self._written((*path, name)))
+            self._note((*path, name), f"{here}: {settings!r} is not a section", "write its keys below it")
             return False
         before = len(self.mistakes)
         settings = self._known(SINKS[name].settings_class(), settings, (*path, name))
@@ -276,7 +277,7 @@ class _Check:
                 continue  # a list is not empty because the item in it is wrong
             if one["type"] == "missing" and path in self.suggested:
                 continue  # it is there, misspelt, and that was said
-            what, hint = plain(one, path)
+            what, hint = plain(one, self._written(path))
             self._note(path, what, hint)
 
     def _check_criteria(self, criteria: Any) -> None:

@@ -47,20 +47,26 @@ def hint_for_unknown(key: str, model: type[Settings]) -> str:
     return nearest(key, known, "keys here")
 
 
+def dotted(path: Path) -> str:
+    """Return a path as ``--set`` takes it: ``sink.apns.payload``, ``criteria.0``."""
+    return ".".join(map(str, path))
+
+
 def plain(error: Mapping[str, Any], path: Path) -> tuple[str, str]:
     """Return a pydantic error as (what, hint)."""
     kind, context = error["type"], error.get("ctx", {})
-    key = next((step for step in reversed(path) if isinstance(step, str)), "the file")
+    key = dotted(path) or "the file"
     given = error.get("input")
     if kind == "missing":
         short = "sink" if key == "routes" else key
-        return f"{short!r} is missing", _HINTS.get(key, "")
+        return f"{short!r} is missing", _HINTS.get(str(path[-1]) if path else "", "")
     if kind == "literal_error":
         options = str(context["expected"]).replace("'", "")
         near = get_close_matches(str(given), options.replace(" or ", ", ").split(", "), n=1)
         return f"{key}: {given!r} is not one of {options}", f"did you mean {near[0]}?" if near else ""
     if kind == "value_error":
-        return f"{key}: {context['error']}", ""
+        what = str(context["error"])
+        return f"{key}: {what}", "a number without a unit is in seconds" if "is not a duration" in what else ""
     if kind == "string_pattern_mismatch":
         return (
             f"{key}: {given!r} is not a name",

@@ -179,8 +179,8 @@ def test_what_is_typed_must_be_a_host_a_network_or_an_address(load, typed):
 @pytest.mark.parametrize(
     ("more", "mistake"),
     [
-        ("allow: [https://x]\n", "it.yaml:4:9: allow: 'https://x' is no host, address or network"),
-        ("allow: [good.example, 0.0.0.0/0]\n", "it.yaml:4:23: allow: '0.0.0.0/0' is much of the world"),
+        ("allow: [https://x]\n", "it.yaml:4:9: allow.0: 'https://x' is no host, address or network"),
+        ("allow: [good.example, 0.0.0.0/0]\n", "it.yaml:4:23: allow.1: '0.0.0.0/0' is much of the world"),
         ("live: 1\n", "it.yaml:4:7: live: 1 is not true or false"),
         ("live: 'yes'\n", "it.yaml:4:7: live: 'yes' is not true or false"),
     ],

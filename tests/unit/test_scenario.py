@@ -101,17 +101,17 @@ count: 4
 """
     assert mistakes(text) == [
         ("it.yaml:1:7: name: 'a b' is not a name (letters, digits, . _ -, at most 64, first a letter or digit)"),
-        "it.yaml:2:12: unknown key 'ioss' (did you mean ios?)",
-        "it.yaml:2:26: ios: '4x' is not a count; write it like 4_000_000 or 4M",
+        "it.yaml:2:12: unknown key 'audience.ioss' (did you mean ios?)",
+        "it.yaml:2:26: audience.ios: '4x' is not a count; write it like 4_000_000 or 4M",
         "it.yaml:4:3: unknown sink 'modeled' (did you mean modelled?)",
         "it.yaml:6:1: unknown key 'workres' (did you mean workers?)",
         "it.yaml:7:11: deadline: '5x' has no known unit 'x'; the units are ns, us, µs, ms, s, m, min, h, d",
-        "it.yaml:8:17: ios: 0 is below 1",
-        "it.yaml:8:29: android: 99,999 is above 4096",
-        "it.yaml:9:17: prefetch: '300%' is not between 0% and 100%",
-        "it.yaml:10:21: on_unknown: 'resent' is not one of settle or resend (did you mean resend?)",
+        "it.yaml:8:17: batching.ios: 0 is below 1",
+        "it.yaml:8:29: batching.android: 99,999 is above 4096",
+        "it.yaml:9:17: arm.prefetch: '300%' is not between 0% and 100%",
+        "it.yaml:10:21: retry.on_unknown: 'resent' is not one of settle or resend (did you mean resend?)",
         ("it.yaml:12:5: criterion `acepted within 5s >= 99%`: 'acepted' cannot be judged; did you mean 'accepted'?"),
-        "it.yaml:14:5: criteria: 3 is not text; put quotes around it",
+        "it.yaml:14:5: criteria.2: 3 is not text; put quotes around it",
         "it.yaml:15:1: unknown key 'count' (it belongs under workers)",
     ]
 
@@ -127,10 +127,10 @@ workers: true
 """
     assert mistakes(text) == [
         "it.yaml:1:11: audience file 'nope.csv' does not exist (a path is relative to the scenario file)",
-        "it.yaml:4:32: latency: p50 must be above zero and no longer than p99",
-        "it.yaml:4:53: unknown key 'x' (keys here: empirical, p50, p99, percentiles)",
-        "it.yaml:4:67: 'rate' is missing",
-        "it.yaml:5:5: unknown key 'sonk' (did you mean sink?)",
+        "it.yaml:4:32: routes.0.sink.modelled.latency: p50 must be above zero and no longer than p99",
+        "it.yaml:4:53: unknown key 'routes.0.sink.modelled.latency.x' (keys here: empirical, p50, p99, percentiles)",
+        "it.yaml:4:67: 'routes.0.sink.modelled.quota.rate' is missing",
+        "it.yaml:5:5: unknown key 'routes.1.sonk' (did you mean sink?)",
         "it.yaml:6:10: workers: true is not a section; write its keys below it",
     ]
 
@@ -151,10 +151,15 @@ BASE = "audience: 10\nsink: modelled\n"
         (BASE + "seed: 1\nseed: 2\n", ["it.yaml:4:1: 'seed' is given twice (first on line 3)"]),
         (
             BASE + "deadline: 1:30\n",
-            ["it.yaml:3:11: deadline: '1:30' is not a duration; write it like 5s, 250ms or 1m30s"],
+            [
+                (
+                    "it.yaml:3:11: deadline: '1:30' is not a duration; write it like 5s, 250ms or 1m30s "
+                    "(a number without a unit is in seconds)"
+                )
+            ],
         ),
         (BASE + "deadline_ns: 5\n", ["it.yaml:3:1: unknown key 'deadline_ns' (did you mean deadline?)"]),
-        (BASE + "queue: {outlive: 3x}\n", ["it.yaml:3:18: outlive: '3x' is not true or false"]),
+        (BASE + "queue: {outlive: 3x}\n", ["it.yaml:3:18: queue.outlive: '3x' is not true or false"]),
         (BASE + "criteria: lost == 0\n", None),
         (BASE + "criteria: []\n", ["it.yaml:3:11: criteria: the list is empty (give at least one)"]),
         (
@@ -180,7 +185,7 @@ BASE = "audience: 10\nsink: modelled\n"
         ),
         (
             "audience: 10\nsink: {modelled: 3}\n",
-            ["it.yaml:2:18: modelled: 3 is not a section (write its keys below it)"],
+            ["it.yaml:2:18: sink.modelled: 3 is not a section (write its keys below it)"],
         ),
         (
             "audience: 10\nroutes:\n  - {match: {platform: ios}, sink: modelled}\n",
