@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("runs", nargs=-1, metavar="RUN RUN...")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -26,9 +26,15 @@ def compare(runs: tuple[str, ...], output: Path | None, reports: Path, show: boo
     """Lay 2 to 8 runs over each other: a table here, and a page."""
     from rich.console import Console
 
+    from burst.model.errors import UsageError
     from burst.report.compare import page_name, print_comparison, read_runs, write_comparison
-    from burst.report.folder import find_run
+    from burst.report.folder import find_run, run_names
 
+    if not runs:
+        newest = run_names(reports)[:3]
+        none = f"{reports} holds none; `burst run SCENARIO` makes one"
+        hint = f"the newest are: {', '.join(newest)}" if newest else none
+        raise UsageError("name the runs to compare: burst compare RUN RUN", hint=hint)
     read = read_runs([find_run(run, reports) for run in runs])
     print_comparison(read, Console())
     path = write_comparison(read, output or reports / page_name(read))

@@ -23,15 +23,18 @@ def scenarios() -> None:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]")
 @click.option("--from", "source", default="smoke", show_default=True, help="The shipped scenario to copy.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="The file; default: NAME.yaml here.")
-def init(name: str | None, source: str, output: Path | None) -> None:
+def init(names: tuple[str, ...], source: str, output: Path | None) -> None:
     """Write a scenario file to start from, with the files it names and the editor's schema beside it."""
     from burst.wiring.scenario_file import load_scenario
     from burst.wiring.shipped import shipped_names, shipped_path
     from burst.wiring.wording import nearest
 
+    if len(names) > 1:
+        raise UsageError(f"init writes one scenario, not {len(names)}", hint="burst init NAME --from SCENARIO")
+    name = names[0] if names else None
     original = shipped_path(source)
     if original is None:
         hint = nearest(source, shipped_names(), "shipped scenarios")
@@ -55,3 +58,5 @@ def init(name: str | None, source: str, output: Path | None) -> None:
             shutil.copyfile(file, copy)
     target.write_text(text, encoding="utf-8")
     click.echo(f"wrote {target}; next: burst validate {target}")
+    if name != source and name in shipped_names():
+        click.echo(f"note: it is a copy of {source}; for the shipped {name}: burst init --from {name}", err=True)

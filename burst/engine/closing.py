@@ -92,7 +92,7 @@ def close_books(
     judgements = evaluate([parse_criterion(text) for text in scenario.criteria], measured)
     generator = _generator(books, scenario, roster, outcomes)
     generator = _doubt_untimed(generator, judgements, untimed)
-    verdict, line = _verdict(judgements, measured, generator, scenario, closing.interrupted)
+    verdict, line = _verdict(judgements, measured, generator, scenario, closing)
     criteria = [CriterionResult(j.name, j.ok, j.measured, j.limit) for j in judgements]
     if seen is not None:
         disagreeing = seen.contradictions + seen.lost
@@ -205,11 +205,14 @@ def _verdict(
     measured: Measured,
     generator: Generator,
     scenario: Scenario,
-    interrupted: str,
+    closing: Closing,
 ) -> tuple[VerdictName, str]:
-    if interrupted:
-        told = headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
-        return "aborted", interrupted if interrupted.startswith("NO-GO") else told
+    if closing.interrupted:
+        if closing.interrupted.startswith("NO-GO"):
+            return "aborted", closing.interrupted
+        if not closing.go_ns:
+            return "aborted", f"ABORTED: {closing.interrupted} before GO"
+        return "aborted", headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
     if all(judgement.ok for judgement in judgements):
         return "pass", headline(judgements, measured, scenario.deadline_ns)
     if generator.limited:

@@ -108,9 +108,11 @@ def find_run(name: str | None, root: Path) -> Path:
                 f"{folder} holds no {RESULT}",
                 hint="it is not a run folder, or its run was killed before it could be judged",
             )
-    runs = sorted(run.name for run in _runs(root))
+    runs = run_names(root)
     near = difflib.get_close_matches(name, runs, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"runs lie in {root}; `burst run SCENARIO` makes one"
+    if runs and not near:
+        hint = f"the newest in {root}: {', '.join(runs[:3])}"
     raise UsageError(f"there is no run {name!r}", hint=hint)
 
 
@@ -166,11 +168,20 @@ def _runs(root: Path) -> list[Path]:
     return [result.parent for result in root.glob(f"*/{RESULT}")]
 
 
+def run_names(root: Path) -> list[str]:
+    """Return the names of the runs below ``root``, the newest first."""
+    return [run.name for run in sorted(_runs(root), key=_age, reverse=True)]
+
+
+def _age(run: Path) -> tuple[int, str]:
+    return (run / RESULT).stat().st_mtime_ns, run.name
+
+
 def _newest(root: Path) -> Path:
     runs = _runs(root)
     if not runs:
         raise UsageError(f"there is no run in {root}", hint="`burst run SCENARIO` makes one, or name a run folder")
-    return max(runs, key=lambda run: ((run / RESULT).stat().st_mtime_ns, run.name))
+    return max(runs, key=_age)
 
 
 def _read_text(path: Path) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from burst.model.units import NS_PER_S, format_count, format_rate
 
 _REDRAW_S = 0.1
+TELL_EVERY_NS = 5 * NS_PER_S  # where there is no bar: often enough to see that it lives, seldom enough for a log
 
 
 class PatientConsole(Console):
@@ -39,6 +40,7 @@ class LiveView:
         self._drawn_s = 0.0
         self._phase_began_s = time.monotonic()
         self._counted = -1
+        self._told_ns = 0
 
     def _bar(self, label: str, total: float | None) -> None:
         self.close()
@@ -105,9 +107,13 @@ class LiveView:
             self._say(f"{'':<9} T-{seconds} s", style="bold yellow")
 
     def delivered(self, settled: int, accepted: int, of: int, elapsed_ns: int) -> None:
-        """Move the bar of the burst."""
+        """Move the bar of the burst; without one, say from time to time how far it is."""
         share = accepted / of if of else 0.0
-        self._move(settled, of, f"T+{max(elapsed_ns, 0) / NS_PER_S:.1f} s  {share:.1%} accepted")
+        told = f"T+{max(elapsed_ns, 0) / NS_PER_S:.1f} s  {share:.1%} accepted"
+        self._move(settled, of, told)
+        if self._bars is None and elapsed_ns - self._told_ns >= TELL_EVERY_NS:
+            self._told_ns = elapsed_ns
+            self._say(f"{'':<9} {told}, {format_count(settled)} of {format_count(of)} settled")
 
     def note(self, text: str) -> None:
         """Print a line, above the bar if there is one."""

@@ -18,6 +18,7 @@ from burst.report.words import (
     seconds,
     share,
     stragglers,
+    unjudged,
 )
 from burst.runs.result import Result, ShardResult, WorkerResult
 
@@ -29,6 +30,10 @@ def criteria(result: Result) -> Html:
     """Return each criterion, its verdict and what was measured."""
     if not result.criteria:
         return section("Criteria", tag("p", "None were set.", class_="none"))
+    if unjudged(result):
+        told = f"Not judged: {unjudged(result)}."
+        asked = [(one.name,) for one in result.criteria]
+        return section("Criteria", tag("p", told), table("Criteria", ["criterion"], asked, quiet=True))
     rows = [
         (
             one.name,

@@ -19,6 +19,7 @@ from burst.report.words import (
     plain,
     seconds,
     stragglers,
+    unjudged,
     witness_lines,
 )
 from burst.runs.result import Result
@@ -49,7 +50,9 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
         rows += _rows(console, "" if number else "reasons", told)
     for number, told in enumerate(witness_lines(result)):
         rows += _rows(console, "" if number else "witness", told)
-    for criterion in result.criteria:
+    if unjudged(result):
+        rows += _rows(console, "not judged", unjudged(result))
+    for criterion in () if unjudged(result) else result.criteria:
         told = f"{criterion.name} (measured {criterion_value(criterion.name, criterion.measured)})"
         rows += _rows(console, "ok" if criterion.ok else "FAILED", told, "green" if criterion.ok else "bold red")
     for number, told in enumerate(stragglers(result)):

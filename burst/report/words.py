@@ -129,6 +129,13 @@ def _waited_for_room(share: float) -> str:
     ).replace("%", " %")
 
 
+def unjudged(result: Result) -> str:
+    """Say why no criterion was judged; nothing where they were."""
+    if result.go_at is not None or result.verdict != "aborted":
+        return ""
+    return "stopped before GO"
+
+
 def witness_lines(result: Result) -> list[str]:
     """Say what the witness saw, a sentence each; nothing where there was none."""
     seen = result.witness
@@ -153,7 +160,12 @@ def _after(value: float) -> str:
 
 
 def stragglers(result: Result) -> list[str]:
-    """Name who owned the last 1 % of the receipts, worker and shard, a sentence each."""
+    """Name who owned the last 1 % of the receipts, worker and shard, a sentence each.
+
+    A single worker reads its shards in turn: which of them came last then says nothing.
+    """
+    if len(result.workers) < 2:
+        return []
     workers = [(f"worker {one.worker}", one) for one in result.workers]
     shards = [(f"shard {one.shard}", one) for one in result.shards]
     return [told for told in (_owner(workers), _owner(shards)) if told]

@@ -61,3 +61,13 @@ def test_a_misspelt_variable_is_named_when_a_run_begins(shop: Shop) -> None:
     program = shop.start("run", shop.scenario(text), BURST_WORKER__COUNT="4")
     assert program.wait() == 0, program.err
     assert "BURST_WORKER__COUNT in the environment sets nothing (did you mean BURST_WORKERS__COUNT?)" in program.err
+
+
+def test_a_run_that_is_stopped_before_go_is_not_judged(shop: Shop) -> None:
+    program = shop.start("run", "smoke", "--go-at", "+60s")
+    shop.wait_until("phase", "armed")
+    program.signal(signal.SIGINT)
+    assert program.wait() == 130
+    assert shop.result()["headline"] == "ABORTED: interrupted by Ctrl-C before GO"
+    assert "not judged   stopped before GO" in program.out
+    assert "FAILED" not in program.out

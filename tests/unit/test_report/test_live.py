@@ -1,0 +1,33 @@
+"""The run as it goes, where there is a terminal and where there is none."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from burst.model.units import NS_PER_S
+from burst.report.live import LiveView
+
+
+@pytest.fixture(params=[False, True], ids=["log", "terminal"])
+def told(request):
+    """Show twelve seconds of a burst; return whether a terminal saw it, and what was written."""
+    out = io.StringIO()
+    view = LiveView(Console(file=out, force_terminal=request.param, width=100))
+    view.phase("drain", "GO")
+    for tenth in range(1, 121):
+        view.delivered(tenth * 10_000, tenth * 9_000, 2_000_000, tenth * NS_PER_S // 10)
+    view.close()
+    return request.param, out.getvalue()
+
+
+def test_a_log_hears_every_five_seconds_how_far_the_burst_is_and_a_terminal_sees_its_bar(told):
+    terminal, text = told
+    lines = [line.strip() for line in text.splitlines() if "settled" in line]
+    if terminal:
+        assert not lines
+    else:
+        assert lines == [
+            "T+5.0 s  22.5% accepted, 500,000 of 2,000,000 settled",
+            "T+10.0 s  45.0% accepted, 1,000,000 of 2,000,000 settled",
+        ]
