@@ -36,9 +36,14 @@ _SIGNS = {
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Make the report of a run folder; return where it is. Raises UsageError when it is not one."""
+    """Make the report of a run folder; return where it is. Raises UsageError when it is not one.
+
+    A report that is there already, and the same, is left alone: looking at a run that is kept in git changes nothing.
+    """
     path = output or folder / NAME
-    path.write_text(render(read_run(folder)), encoding="utf-8")
+    page = render(read_run(folder)).encode()
+    if not path.is_file() or path.read_bytes() != page:
+        path.write_bytes(page)
     return path
 
 
