@@ -23,7 +23,7 @@ def test_what_differs_from_row_to_row_has_one_width_and_the_rest_is_filled_in():
         f"<index {'0' * 7}><token {'0' * 64}><tenant acme><lane fast><platform ios><run run-1><event the event>"
         f"<id {'0' * 36}>"
     )
-    assert [(name, stop - start) for name, start, stop in text.columns] == [("index", 7), ("token", 64)]
+    assert [(name, stop - start) for name, start, stop in text.columns] == [("index", 7), ("token", 64), ("id", 36)]
     for _, start, stop in text.columns:
         assert set(shown[start:stop]) == {"0"}
 
