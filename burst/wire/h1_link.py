@@ -58,7 +58,7 @@ class H1Link(aiofastnet.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._familiar = owner.familiar
+        self._familiar: dict[bytes, list[int]] = {}  # the owner's, once it has heard of this connection's first answer
         self._freed = owner.freed
         self._codec = ClientCodec()
         self.transport: Any = None
@@ -170,6 +170,7 @@ class H1Link(aiofastnet.Protocol):
 
     def _answered(self, response: Response, whole: bytes) -> None:
         self.busy = False
+        self._familiar = self._owner.familiar
         asked, self.asked = self.asked, None
         if asked is not None and not asked.done():
             asked.set_result(response)

@@ -285,6 +285,9 @@ class H1Sender:
         if self._looking is not None and self._looking.done() and not self._looking.cancelled():
             self._looking.result()
         self.pool.woken = False
+        if self._unwritten:  # perhaps nobody asks for credit any more
+            self._give_back(self._clock.now_ns())
+            self._write_rest()
         found, self._found = self._found, []
         for verdict, people in self._verdicts.items():
             if people:
