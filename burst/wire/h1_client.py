@@ -32,6 +32,7 @@ _INTERIM = -3  # no length either: another head follows
 _EMPTY = {204, 304}  # whatever their fields say (RFC 9112, section 6.3)
 _STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: (.*+))?", re.DOTALL).fullmatch
 _FIRST = b"HTTP/"
+_UNASKED = "bytes that no request asked for"
 _SWITCHING_PROTOCOLS = 101  # burst never asks for another protocol
 
 
@@ -181,7 +182,7 @@ class ClientCodec:
 
     def _take(self, data: bytes) -> Response | None:
         if not self.awaiting:
-            raise H1Error("bytes that no request asked for")
+            raise H1Error(_UNASKED)
         self.begun = True
         at = 0
         if self._head is None:
@@ -228,7 +229,7 @@ class ClientCodec:
         self._interim = 0
         self.awaiting = self.begun = False
         if rest:
-            error = H1Error("bytes after the response")
+            error = H1Error(_UNASKED)
             error.whole.append(response)
             raise error
         return response
