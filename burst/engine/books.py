@@ -22,9 +22,9 @@ _SHARES = (("p50", 50.0), ("p90", 90.0), ("p95", 95.0), ("p99", 99.0), ("p99.9",
 
 
 class Books:
-    """Everything that was settled, by worker and by shard."""
+    """Everything that was settled, by worker, by shard and by route."""
 
-    def __init__(self, ledger: Ledger, deadlines_ns: tuple[int, ...], shards: int) -> None:
+    def __init__(self, ledger: Ledger, deadlines_ns: tuple[int, ...], shards: int, routes: int = 1) -> None:
         self._ledger = ledger
         self._deadlines_ns = deadlines_ns
         self.total = Tally(deadlines_ns)
@@ -32,7 +32,7 @@ class Books:
         self.shards = [Tally(deadlines_ns) for _ in range(shards)]
         self.worker_batches: Counter[int] = Counter()
         self.worker_stolen: Counter[int] = Counter()
-        self.route_accepted: Counter[int] = Counter()
+        self.routes = [Tally(deadlines_ns) for _ in range(routes)]
         self.settled_people = 0
         self._settled: set[int] = set()
         self._settled_people_mask = np.zeros(ledger.size, dtype=np.bool_)
@@ -42,7 +42,7 @@ class Books:
     def enter(self, shard: int, delta: Delta) -> None:
         """Enter one settled delta. Raises AccountingError when it contradicts the ledger or another."""
         worker = self.workers.setdefault(delta.worker, Tally(self._deadlines_ns))
-        for tally in (self.total, worker, self.shards[shard]):
+        for tally in (self.total, worker, self.shards[shard], self.routes[delta.route]):
             tally.merge_delta(delta.tally)
         for batch in delta.batches:
             if batch.number in self._settled:
@@ -62,7 +62,6 @@ class Books:
             self._enter_reasons(span, batch.reasons, batch.count, delta.reasons)
             self.worker_batches[delta.worker] += 1
             self.worker_stolen[delta.worker] += batch.stolen
-            self.route_accepted[batch.route] += int(np.count_nonzero(states == State.ACCEPTED))
 
     def _enter_reasons(self, span: slice, reasons: int | bytes, count: int, names: list[str]) -> None:
         if reasons == 0:
@@ -149,6 +148,23 @@ class Books:
         found["all"] = self.total.last_receipt_ns if audience and accepted == audience else None
         return found
 
+    def completion_of(self, route: int, people: int) -> Completion:
+        """Return how many seconds after GO each share of a route's people was accepted, None where it never was."""
+        tally = self.routes[route]
+        histogram = tally.interval("completion")
+        found: dict[str, float | None] = {}
+        for name, percent in _SHARES:
+            rank = rank_of(people, percent)
+            value = histogram.at_rank_us(rank) if people and rank <= histogram.total else None
+            last_ns = tally.last_receipt_ns
+            found[name.replace(".", "_")] = _scaled(None if value is None else min(value * 1000, last_ns), NS_PER_S)
+        everybody = people and tally.counters["accepted"] == people
+        return Completion(**found, all=_scaled(tally.last_receipt_ns, NS_PER_S) if everybody else None)
+
+    def latency_of(self, route: int) -> Latency:
+        """Return a route's percentiles of the three intervals, in milliseconds."""
+        return _latency(self.routes[route])
+
     def completion(self, accepted: int) -> Completion:
         """Return ``completion_ns`` in seconds."""
         named = {
@@ -158,7 +174,7 @@ class Books:
 
     def latency(self) -> Latency:
         """Return the percentiles of the three intervals, in milliseconds."""
-        return Latency(*(_percentiles(self.total.interval(name)) for name in ("end_to_end", "queue_wait", "service")))
+        return _latency(self.total)
 
     def rate(self, accepted: int) -> Rate:
         """Return the mean from GO to the last receipt and the best 100 ms."""
@@ -231,6 +247,10 @@ def _in_ns(histogram: Histogram, percentile: str) -> int | None:
 
 def _scaled(value_ns: int | None, unit: int) -> float | None:
     return None if value_ns is None else round(value_ns / unit, 6)
+
+
+def _latency(tally: Tally) -> Latency:
+    return Latency(*(_percentiles(tally.interval(name)) for name in ("end_to_end", "queue_wait", "service")))
 
 
 def _percentiles(histogram: Histogram) -> Percentiles:

@@ -264,11 +264,27 @@ def _shards(books: Books, staged: Staged | None, servers: list[str], memory_mb: 
 
 
 def _routes(books: Books, scenario: Scenario, staged: Staged | None) -> list[RouteResult]:
+    """Return each route's part; its lost are in the whole's outcomes alone."""
     people = staged.route_people if staged is not None else (0,) * len(scenario.routes)
-    return [
-        RouteResult(route_name(route), route.sink.name, count, books.route_accepted[number])
-        for number, (route, count) in enumerate(zip(scenario.routes, people, strict=True))
-    ]
+    routes = []
+    for number, (route, count) in enumerate(zip(scenario.routes, people, strict=True)):
+        tally = books.routes[number]
+        routes.append(
+            RouteResult(
+                route_name(route),
+                route.sink.name,
+                count,
+                tally.counters["accepted"],
+                rejected=tally.counters["rejected"],
+                expired=tally.counters["expired"],
+                failed=tally.counters["failed"],
+                unknown=tally.counters["unknown"],
+                completion_s=books.completion_of(number, count),
+                latency_ms=books.latency_of(number),
+                last_receipt_s=tally.last_receipt_ns / NS_PER_S or None,
+            )
+        )
+    return routes
 
 
 def _notes(judge: str, untimed: int, closing: Closing, seen: WitnessResult | None) -> list[str]:

@@ -535,7 +535,7 @@ class Coordinator:
         assert self._ledger is not None
         criteria = [parse_criterion(text) for text in self._scenario.criteria]
         deadlines = tuple(sorted({*deadlines_ns(criteria), self._scenario.deadline_ns}))
-        books = Books(self._ledger, deadlines, max(1, len(self._urls)))
+        books = Books(self._ledger, deadlines, max(1, len(self._urls)), len(self._scenario.routes))
         for number, url in enumerate(self._urls if self._staged else ()):
             await self._read_settled(books, number, url)
         witness = await self._hear_witness()

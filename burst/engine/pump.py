@@ -86,7 +86,12 @@ class Pump:
         self._fresh: deque[HeldBatch] = deque()
         self._again: deque[tuple[int, Prepared, int]] = deque()  # sink, what to send again, from where
         self._waiting = Wheel()
-        self._folders = {shard: Folder(Tally(settings.deadlines_ns)) for shard in settings.home}
+        # One for each shard and route: what is settled together is of one of each.
+        self._folders = {
+            (shard, route): Folder(Tally(settings.deadlines_ns), route)
+            for shard in settings.home
+            for route in range(len(sinks))
+        }
         self._reason_base: list[int] = []
         self.reason_names = list(OWN_REASONS)
         for sink in sinks:
@@ -244,7 +249,7 @@ class Pump:
         self._slots.last_sent_ns[row + lo : row + hi] = sent_ns
         if taken < hi - lo:
             raise QueueError(f"sink took {taken} of {hi - lo} within its credit")
-        self._folders[held.shard].tally.timeline.add("sent", sent_ns - self.go_ns, hi - lo)
+        self._folders[held.shard, held.sink].tally.timeline.add("sent", sent_ns - self.go_ns, hi - lo)
 
     def _send_again(self, number: int, prepared: Prepared, lo: int) -> int:
         """Send retried notifications lo.. as far as credit goes; return how many were sent."""
@@ -263,7 +268,7 @@ class Pump:
         self._slots.first_sent_ns[rows[unsent]] = sent_ns
         held = self._slots.held[int(slots[0])]
         assert held is not None
-        self._folders[held.shard].tally.timeline.add("sent", sent_ns - self.go_ns, hi - lo)
+        self._folders[held.shard, held.sink].tally.timeline.add("sent", sent_ns - self.go_ns, hi - lo)
         return hi - lo
 
     # -- answers -------------------------------------------------------------------------------------------------
@@ -315,9 +320,9 @@ class Pump:
         again = (codes == Answer.THROTTLED) | (codes == Answer.REFUSED)
         refused = int(np.count_nonzero(again))
         if refused:
-            shard = self._slots.held[int(slots[0])]
-            assert shard is not None
-            self._folders[shard.shard].tally.timeline.add("refused", answered_ns - self.go_ns, refused)
+            held = self._slots.held[int(slots[0])]
+            assert held is not None
+            self._folders[held.shard, held.sink].tally.timeline.add("refused", answered_ns - self.go_ns, refused)
         doubtful = codes == Answer.DOUBTFUL
         if retry.on_unknown == "resend":
             self.counters["possible_duplicates"] += int(np.count_nonzero(doubtful))
@@ -434,7 +439,7 @@ class Pump:
             self._close(slot)
         overdue = now_ns - self._settled_at_ns >= SETTLE_EVERY_NS
         idle = not self.people
-        for shard, folder in self._folders.items():
+        for (shard, _), folder in self._folders.items():
             if folder.waiting and (folder.people >= FOLD_AT or overdue or idle):
                 self._settled_at_ns = now_ns
                 self._settle(shard, self._fold(folder))
@@ -454,7 +459,9 @@ class Pump:
     def _close(self, slot: int) -> None:
         held = self._slots.held[slot]
         assert held is not None
-        self._folders[held.shard].add(held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0])
+        self._folders[held.shard, held.sink].add(
+            held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0]
+        )
         self._slots.release(slot)
         self.people -= held.batch.count
 
@@ -471,8 +478,8 @@ class Pump:
         self._fresh.clear()
         self._again.clear()
         self._waiting = Wheel()
-        for shard in self._folders:
-            self._folders[shard] = Folder(Tally(self._settings.deadlines_ns))
+        for shard, route in self._folders:
+            self._folders[shard, route] = Folder(Tally(self._settings.deadlines_ns), route)
         self.people = 0
         return dropped
 
@@ -496,7 +503,7 @@ class Pump:
             self._close(held.slot)
         self._fresh.clear()
         self._again.clear()
-        for shard, folder in self._folders.items():
+        for (shard, _), folder in self._folders.items():
             if folder.waiting:
                 self._settle(shard, self._fold(folder))
 

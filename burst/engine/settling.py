@@ -30,7 +30,6 @@ class SettledBatch(msgspec.Struct, frozen=True, array_like=True):
     reasons: int | bytes
     stolen: bool
     taken_over: bool
-    route: int = 0
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -42,6 +41,7 @@ class Delta(msgspec.Struct, frozen=True):
     reasons: list[str]
     batches: list[SettledBatch]
     tally: bytes
+    route: int = 0
 
 
 def packed(column: UInt8Column) -> int | bytes:
@@ -59,9 +59,10 @@ def unpacked(packed_column: int | bytes, count: int) -> UInt8Column:
 
 @dataclass(slots=True)
 class Folder:
-    """Collects one shard's finished batches until a fold is worth its overhead."""
+    """Collects the finished batches of one shard and one route until a fold is worth its overhead."""
 
     tally: Tally
+    route: int = 0
     people: int = 0
     _batches: list[SettledBatch] = field(default_factory=list)
     _ids: dict[str, list[bytes]] = field(default_factory=dict)
@@ -92,7 +93,6 @@ class Folder:
                 packed(reasons),
                 stolen,
                 held.taken_over,
-                held.sink,
             )
         )
         self._ids.setdefault(held.lane, []).append(held.entry_id)
@@ -109,7 +109,7 @@ class Folder:
             due = go_ns + pace.due_offsets_ns(indexes)
         self.tally.fold(Settled(due, first_sent, last_sent, answered, states), go_ns)
         self.tally.counters["settled"] += self.people
-        delta = Delta(worker, consumer, shared, names, self._batches, self.tally.to_delta())
+        delta = Delta(worker, consumer, shared, names, self._batches, self.tally.to_delta(), self.route)
         settlement = Settlement(
             self._ids,
             msgspec.msgpack.encode(delta),

@@ -68,6 +68,7 @@ def _measured(run: RunFolder, charts: dict[str, Any]) -> list[Html]:
         pictures.percentiles(run, charts),
         pictures.intervals(result),
         pictures.heat(run, charts),
+        sections.routes(result),
         sections.balance(result),
         sections.story(run),
         sections.environment(result),

@@ -20,7 +20,7 @@ from burst.report.words import (
     stragglers,
     unjudged,
 )
-from burst.runs.result import Result, ShardResult, WorkerResult
+from burst.runs.result import Result, RouteResult, ShardResult, WorkerResult
 
 _ROWS = 24
 _MOMENTS = 200
@@ -139,7 +139,7 @@ def _undelivered(run: RunFolder) -> Html:
 def balance(result: Result) -> Html:
     """Return who did the work and who owned the last 1 %."""
     told = [tag("p", f"{line[0].upper()}{line[1:]}.", class_="say") for line in stragglers(result)]
-    parts = [part for part in (_workers(result), _shards(result), _routes(result)) if part]
+    parts = [part for part in (_workers(result), _shards(result)) if part]
     if not parts:
         return section("Balance", tag("p", "No worker reported.", class_="none"), css="wide")
     return section("Balance of workers and shards", *told, *parts, css="wide long")
@@ -226,14 +226,40 @@ def _shards(result: Result) -> Html:
     )
 
 
-def _routes(result: Result) -> Html:
+def routes(result: Result) -> Html:
+    """Return each route by itself, and all of them together; nothing where there is one only."""
     if len(result.routes) < 2:
         return Html("")
-    rows = [
-        (one.route, one.sink, f"{one.people:,}", f"{one.accepted:,}", percent(one.accepted, one.people))
-        for one in result.routes
-    ]
-    return table("Routes", ["route", "sink", "people", "accepted", "share"], rows)
+    head = ["route", "people", "accepted", "99 % by", "last", "p50", "p99", "max", "not accepted"]
+    rows = [_route_row(one) for one in result.routes]
+    together = RouteResult(
+        "together",
+        "",
+        result.audience,
+        result.outcomes.accepted,
+        completion_s=result.completion_s,
+        latency_ms=result.latency_ms,
+        last_receipt_s=result.duration_s,
+    )
+    told = tag("p", "Shares are of a route's own people; latency is end to end, of those accepted.", class_="say")
+    return section("Routes", told, table("Routes", head, [*rows, _route_row(together)]), css="wide")
+
+
+def _route_row(one: RouteResult) -> tuple[Html | str, ...]:
+    missing = ", ".join(
+        f"{count:,} {name}" for name in ("rejected", "expired", "failed", "unknown") if (count := getattr(one, name))
+    )
+    return (
+        one.route,
+        f"{one.people:,}",
+        percent(one.accepted, one.people),
+        seconds(one.completion_s.p99),
+        NOTHING if one.last_receipt_s is None else seconds(one.last_receipt_s),
+        milliseconds(one.latency_ms.end_to_end.p50),
+        milliseconds(one.latency_ms.end_to_end.p99),
+        milliseconds(one.latency_ms.end_to_end.max),
+        missing or (NOTHING if one.sink else f"{one.people - one.accepted:,}"),
+    )
 
 
 def story(run: RunFolder) -> Html:

@@ -17,6 +17,7 @@ from burst.report.words import (
     milliseconds,
     percent,
     plain,
+    reached,
     seconds,
     stragglers,
     unjudged,
@@ -46,6 +47,8 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     rows += _measured(result) if sent else []
     for name, value in _counts(result):
         rows += _rows(console, name, value)
+    for number, told in enumerate(_routes(result) if sent else ()):
+        rows += _rows(console, "" if number else "routes", told)
     for number, told in enumerate(_reasons(result)):
         rows += _rows(console, "" if number else "reasons", told)
     for number, told in enumerate(witness_lines(result)):
@@ -116,6 +119,18 @@ def _counts(result: Result) -> list[tuple[str, str]]:
     if happened := [f"{name} {count:,}" for name, count in events if count or name == "duplicates"]:
         rows.append(("", ", ".join(happened)))
     return rows
+
+
+def _routes(result: Result) -> list[str]:
+    """Return a line for each route where there are several."""
+    if len(result.routes) < 2:
+        return []
+    return [
+        f"{one.route}: {percent(one.accepted, one.people)} of {one.people:,} accepted, "
+        f"{reached('99 %', one.completion_s.p99)}, end to end p50 {milliseconds(one.latency_ms.end_to_end.p50)}, "
+        f"p99 {milliseconds(one.latency_ms.end_to_end.p99)}"
+        for one in result.routes
+    ]
 
 
 def _reasons(result: Result) -> list[str]:

@@ -122,12 +122,19 @@ class ShardResult(msgspec.Struct, frozen=True):
 
 
 class RouteResult(msgspec.Struct, frozen=True):
-    """One route's part in the run."""
+    """One route's part in the run; ``completion_s`` is of the shares of its own people."""
 
     route: str
     sink: str
     people: int = 0
     accepted: int = 0
+    rejected: int = 0
+    expired: int = 0
+    failed: int = 0
+    unknown: int = 0
+    completion_s: Completion = Completion()
+    latency_ms: Latency = Latency()
+    last_receipt_s: float | None = None
 
 
 class Within(msgspec.Struct, frozen=True):
