@@ -1,0 +1,91 @@
+"""What the errors mean that all services of AWS have: for the engine, and for whoever signed the request.
+
+Sources: AWS, "Common error types" of the SQS and SNS API references; botocore's ``_retry.json`` for what throttles.
+"""
+
+from __future__ import annotations
+
+from burst.model.outcome import Answer
+from burst.model.units import NS_PER_S
+from burst.wire.h1_client import Head
+
+THROTTLING = frozenset(
+    {
+        "KMSThrottling",
+        "KmsThrottled",
+        "LimitExceeded",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "Throttled",
+        "Throttling",
+        "TooManyRequests",
+    }
+)
+EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired"})
+"""Keys of which there may be newer ones."""
+
+STALE = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
+SIGNATURE = frozenset({"AuthFailure", "InvalidSignature", "SignatureDoesNotMatch"}) | STALE
+"""What is said of a stale signature, too: the first three are said of a wrong one as well, and a clock tells which."""
+
+_TROUBLE = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"})
+_MAYBE_TAKEN = frozenset({502, 504})  # a gateway gave up on whoever may have acted
+
+ANOTHER, NONE_GIVEN = "another reason", "no reason given"
+AWS_REASONS = (
+    *sorted(THROTTLING | EXPIRED | SIGNATURE | _TROUBLE),
+    "AccessDenied",
+    "AuthorizationError",
+    "IncompleteSignature",
+    "InvalidAction",
+    "InvalidClientTokenId",
+    "InvalidParameter",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "InvalidQueryParameter",
+    "InvalidSecurity",
+    "MalformedInput",
+    "MalformedQueryString",
+    "MissingAction",
+    "MissingAuthenticationToken",
+    "MissingParameter",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestEntityTooLarge",
+    "Serialization",
+    "UnknownOperation",
+    "UnrecognizedClient",
+    "UnsupportedOperation",
+    "Validation",
+    "ValidationError",
+    ANOTHER,
+    NONE_GIVEN,
+)
+"""Codes as ``plain_code`` gives them. A sink's reasons are these and its service's own."""
+
+
+def plain_code(code: str) -> str:
+    """Return an error's code without what stands around it in one protocol or another.
+
+    ``com.amazonaws.sqs#QueueDoesNotExist``, ``ThrottlingException:http://...`` and
+    ``AWS.SimpleQueueService.NonExistentQueue`` are QueueDoesNotExist, Throttling and NonExistentQueue.
+    """
+    return code.rpartition("#")[2].partition(":")[0].rpartition(".")[2].removesuffix("Exception")
+
+
+def meaning(status: int, code: str) -> Answer:
+    """Return what an error with this status and plain code means: whether another attempt may help, and is safe."""
+    if code in THROTTLING or status == 429:
+        return Answer.THROTTLED
+    if code in EXPIRED or code in STALE or code in _TROUBLE:
+        return Answer.REFUSED
+    if status in _MAYBE_TAKEN:
+        return Answer.DOUBTFUL
+    return Answer.REFUSED if status >= 500 else Answer.REJECTED
+
+
+def retry_after_ns(head: Head) -> int:
+    """Return the wait of a ``Retry-After`` in seconds; 0 where there is none, or a date."""
+    value = head.get(b"retry-after") or b""
+    return int(value) * NS_PER_S if value.isdigit() and len(value) < 8 else 0
