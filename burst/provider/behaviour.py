@@ -201,6 +201,9 @@ class FcmBehaviour(Conduct):
     )
     project: str | None = Field(None, description="the only project there is; default: any")
     max_payload: SizeBytes = Field(4096, description="bytes of a message's notification and data together")
+    token_lifetime_ns: DurationNs = Field(
+        3_600_000_000_000, alias="token_lifetime", description="how long an access token is good; Google's are 1h"
+    )
 
 
 class SqsBehaviour(Conduct):

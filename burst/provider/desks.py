@@ -12,15 +12,16 @@ from burst.provider.desk import Desk, Means
 #: ``module:Class``; the class is called with the behaviour and the desk's means.
 DESKS: dict[str, str] = {
     "apns": "burst.provider.apple_desk:AppleDesk",
+    "fcm": "burst.provider.fcm_desk:FcmDesk",
     "http": "burst.provider.web_desk:WebDesk",
 }
 #: Dialects whose desks speak HTTP/1.1, HTTP/2, or both; over TLS the client chooses among these (ALPN).
 PROTOCOLS: dict[str, tuple[str, ...]] = {
     "apns": ("h2",),
-    "fcm": ("h2", "http/1.1"),
+    "fcm": ("http/1.1",),
     "sqs": ("http/1.1",),
     "sns": ("http/1.1",),
-    "http": ("h2", "http/1.1"),
+    "http": ("http/1.1",),
 }
 
 
