@@ -148,6 +148,7 @@ class H1Pool:
                 self._failed(error, number)
                 continue
             up_s = loop.time()
+            self._take_in(kept)
             await kept.ended
             if kept.answered or loop.time() - up_s > PROVED_S:
                 failures = 0
@@ -167,11 +168,19 @@ class H1Pool:
             self._wake()
 
     def made(self, link: H1Link) -> None:
-        """Take a connection that stands."""
+        """Hear of a connection that stands; its dial is about to return."""
         kept = cast("_Kept", link)
         self._connected[kept] = None
         if self._closed:
             kept.abort()
+
+    def _take_in(self, kept: _Kept) -> None:
+        """Let a connection be used, its dial having returned.
+
+        Not before: a dial that is cancelled closes its socket, and uvloop ends the process if the socket still has
+        something to write then.
+        """
+        if kept.leaving or kept.gone:
             return
         self.links[kept] = None
         self._hopeless.discard(kept.number)
