@@ -13,6 +13,7 @@ from burst.provider.desk import Desk, Means
 DESKS: dict[str, str] = {
     "apns": "burst.provider.apple_desk:AppleDesk",
     "fcm": "burst.provider.fcm_desk:FcmDesk",
+    "sqs": "burst.provider.sqs_desk:SqsDesk",
     "http": "burst.provider.web_desk:WebDesk",
 }
 #: Dialects whose desks speak HTTP/1.1, HTTP/2, or both; over TLS the client chooses among these (ALPN).
