@@ -39,6 +39,7 @@ import click
     help="A host, address or network of the scenario's `allow:` list that this run may shoot at.",
 )
 @click.option("--live", is_flag=True, help="Shoot at the real thing, where the scenario says `live: true` too.")
+@click.option("--full", is_flag=True, help="Run all of a scenario that would otherwise be projected from a small run.")
 @click.option(
     "--reports",
     type=click.Path(path_type=Path, file_okay=False),
@@ -56,6 +57,7 @@ def run(
     go_at: str | None,
     allowed: tuple[str, ...],
     live: bool,
+    full: bool,
     reports: Path,
     as_json: bool,
 ) -> int:
@@ -66,4 +68,4 @@ def run(
     """
     from burst.wiring.session import RunCommand, run_command
 
-    return run_command(RunCommand(scenario, overrides, redis, event, go, go_at, reports, as_json, allowed, live))
+    return run_command(RunCommand(scenario, overrides, redis, event, go, go_at, reports, as_json, allowed, live, full))

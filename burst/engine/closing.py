@@ -17,13 +17,16 @@ from burst.model.batch import UInt8Column
 from burst.model.scenario import Scenario
 from burst.model.units import NS_PER_MS, NS_PER_S, format_rate
 from burst.policy.criteria import Judgement, Measured, evaluate, headline, parse_criterion
+from burst.policy.projection import deadlines_of, stretched
 from burst.policy.routing import route_name
 from burst.runs.files import Undelivered, undelivered_ranges, write_histograms, write_timeline
 from burst.runs.result import (
+    Completion,
     CriterionResult,
     Generator,
     Judge,
     Outcomes,
+    ProjectionResult,
     Result,
     RouteResult,
     ShardResult,
@@ -89,6 +92,10 @@ def close_books(
     releases = [report.release_ns for report in roster.values() if report.release_ns]
     skew_ns = max(releases) - min(releases) if releases else None
     measured = books.measured(outcomes, duplicates, retries, late, skew_ns)
+    deadlines = deadlines_of(scenario)
+    scale = 1 if scenario.projection is None else scenario.projection.scale
+    if scale > 1:
+        measured = stretched(measured, scale, deadlines)
     judgements = evaluate([parse_criterion(text) for text in scenario.criteria], measured)
     generator = _generator(books, scenario, roster, outcomes)
     generator = _doubt_untimed(generator, judgements, untimed)
@@ -130,7 +137,7 @@ def close_books(
         started_at=closing.started_at,
         go_at=closing.go_at,
         pressed_by=closing.pressed_by,
-        deadline_s=scenario.deadline_ns / NS_PER_S,
+        deadline_s=deadlines[scenario.deadline_ns] / NS_PER_S,
         duration_s=duration_s,
         untimed=untimed,
         late_answers=late,
@@ -143,8 +150,27 @@ def close_books(
         reasons=books.told_reasons(),
         notes=_notes(judge, untimed, closing, seen),
         witness=seen,
+        projection=_projection(books, scenario, outcomes),
     )
     return result, undelivered_ranges(ledger.states, books.reasons, books.reason_names)
+
+
+def _projection(books: Books, scenario: Scenario, outcomes: Outcomes) -> ProjectionResult | None:
+    """Return what the run says of the whole that it is a part of."""
+    projection = scenario.projection
+    if projection is None:
+        return None
+    scale = projection.scale
+    last_ns, service_ms = books.total.last_receipt_ns, books.latency().service.p99
+    done = msgspec.structs.asdict(books.completion(outcomes.accepted))
+    return ProjectionResult(
+        scale=scale,
+        audience=outcomes.total() * scale,
+        completion_s=Completion(**{name: None if value is None else value * scale for name, value in done.items()}),
+        duration_s=last_ns / NS_PER_S * scale if last_ns else None,
+        late_by_at_most_s=None if service_ms is None else round(service_ms / 1000 * scale, 3),
+        divided=list(projection.divide),
+    )
 
 
 def _generator(books: Books, scenario: Scenario, roster: Mapping[int, Report], outcomes: Outcomes) -> Generator:
@@ -207,6 +233,7 @@ def _verdict(
     scenario: Scenario,
     closing: Closing,
 ) -> tuple[VerdictName, str]:
+    words = "PROJECTED " if scenario.projection is not None else ""
     if closing.interrupted:
         if closing.interrupted.startswith("NO-GO"):
             return "aborted", closing.interrupted
@@ -214,10 +241,10 @@ def _verdict(
             return "aborted", f"ABORTED: {closing.interrupted} before GO"
         return "aborted", headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
     if all(judgement.ok for judgement in judgements):
-        return "pass", headline(judgements, measured, scenario.deadline_ns)
+        return "pass", words + headline(judgements, measured, scenario.deadline_ns)
     if generator.limited:
         return "inconclusive", headline(judgements, measured, scenario.deadline_ns, word="INCONCLUSIVE")
-    return "fail", headline(judgements, measured, scenario.deadline_ns)
+    return "fail", words + headline(judgements, measured, scenario.deadline_ns)
 
 
 def _workers(books: Books, roster: Mapping[int, Report], dead: set[int]) -> list[WorkerResult]:

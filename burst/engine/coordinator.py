@@ -32,7 +32,7 @@ from burst.model.errors import BurstError, LatchError, NoGoError, QueueError
 from burst.model.ports import Audience, Permit, Sink, StandIn, Tracing
 from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
-from burst.policy.criteria import deadlines_ns, parse_criterion
+from burst.policy.projection import deadlines_of
 from burst.queues.embedded import EmbeddedShards
 from burst.queues.keys import ControlKeys, ShardKeys
 from burst.queues.link import Link, owner_of, redacted, without_passwords
@@ -533,8 +533,7 @@ class Coordinator:
         if self._ledger is None:
             self._open_ledger(self._staging.people if self._staging is not None else self._audience.size_hint or 0)
         assert self._ledger is not None
-        criteria = [parse_criterion(text) for text in self._scenario.criteria]
-        deadlines = tuple(sorted({*deadlines_ns(criteria), self._scenario.deadline_ns}))
+        deadlines = tuple(deadlines_of(self._scenario).values())
         books = Books(self._ledger, deadlines, max(1, len(self._urls)), len(self._scenario.routes))
         for number, url in enumerate(self._urls if self._staged else ()):
             await self._read_settled(books, number, url)

@@ -23,9 +23,9 @@ from burst.model.errors import BurstError, LeaseLostError, QueueError, TracerErr
 from burst.model.ports import NEVER_NS, Permit, Sink, SinkContext, StandIn, Tracing
 from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
-from burst.policy.criteria import deadlines_ns, parse_criterion
 from burst.policy.pacing import Pace
 from burst.policy.placement import Placement
+from burst.policy.projection import deadlines_of
 from burst.policy.routing import Router
 from burst.queues.keys import ShardKeys
 from burst.queues.shard import Lease, Settlement, Shard
@@ -156,14 +156,13 @@ class Worker:
         people = max(scenario.workers.window, self._prefetch_allowed())
         count = max(READ_BATCHES * 4, people // smallest + READ_BATCHES)
         self.slots = Slots(count, largest)
-        criteria = [parse_criterion(text) for text in scenario.criteria]
         settings = PumpSettings(
             self.index,
             self._home,
             scenario.retry,
             scenario.expire_after_ns,
             self._pace,
-            tuple(sorted({*deadlines_ns(criteria), scenario.deadline_ns})),
+            tuple(deadlines_of(scenario).values()),
             self._local,
             scenario.seed,
         )

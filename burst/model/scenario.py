@@ -239,6 +239,19 @@ class ProviderSettings(Settings):
     )
 
 
+class Projection(Settings):
+    """A burst that takes minutes, told from a small one: everything in ``divide`` is divided by ``scale``.
+
+    What is bound by a rate then takes a ``scale``-th of the time, and the times of the small run are multiplied.
+    """
+
+    scale: Count = Field(ge=2, le=1_000_000, description="how many times smaller the run is that is really made")
+    divide: tuple[str, ...] = Field(
+        min_length=1,
+        description="counts that are divided, as --set names them: the audience, and the bursts of limits and quotas",
+    )
+
+
 class Scenario(Settings):
     """One burst."""
 
@@ -268,6 +281,9 @@ class Scenario(Settings):
         ("accepted within 5s >= 99%",),
         min_length=1,
         description="what must hold for a pass, as `lost == 0`; default: 99 % accepted by the deadline",
+    )
+    projection: Projection | None = Field(
+        None, description="run a small part of it and project the whole; `burst run --full` runs all of it"
     )
     allow: AllowList = Field(
         (), description="staging hosts, addresses or networks that may be shot at when --allow names them too"

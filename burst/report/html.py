@@ -61,6 +61,7 @@ def render(run: RunFolder) -> str:
 def _measured(run: RunFolder, charts: dict[str, Any]) -> list[Html]:
     result = run.result
     return [
+        sections.projection(result),
         pictures.completion(run, charts),
         tag("div", sections.criteria(result), sections.generator(result), class_="stack"),
         tag("div", sections.outcomes(run), sections.witness(result), class_="stack"),

@@ -15,6 +15,7 @@ from burst.report.words import (
     generator_line,
     milliseconds,
     percent,
+    projection_lines,
     seconds,
     share,
     stragglers,
@@ -224,6 +225,16 @@ def _shards(result: Result) -> Html:
         if shards
         else Html("")
     )
+
+
+def projection(result: Result) -> Html:
+    """Return what was projected of a larger run; nothing for one that is itself all."""
+    told = projection_lines(result)
+    if not told:
+        return Html("")
+    first, *rest = told
+    parts = [tag("p", tag("strong", f"{first}.")), *(tag("p", f"{line[0].upper()}{line[1:]}.") for line in rest)]
+    return section("Projection", *parts, css="wide")
 
 
 def routes(result: Result) -> Html:

@@ -17,6 +17,7 @@ from burst.report.words import (
     milliseconds,
     percent,
     plain,
+    projection_lines,
     reached,
     seconds,
     stragglers,
@@ -44,7 +45,7 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     waited = result.generator.credit_starved_share > STARVED_SHARE
     if result.generator.limited or waited:
         rows += _rows(console, "generator", generator_line(result), "yellow")
-    rows += _measured(result) if sent else []
+    rows += [*_projected(result, console), *_measured(result)] if sent else []
     for name, value in _counts(result):
         rows += _rows(console, name, value)
     for number, told in enumerate(_routes(result) if sent else ()):
@@ -84,6 +85,13 @@ def _rows(console: Console, label: str, value: str, style: str = "") -> list[Tex
     width = max(30, console.width - _LABEL - 2)
     lines = textwrap.wrap(plain(value), width, break_long_words=False, break_on_hyphens=False) or [""]
     return [_row("" if number else label, line, style) for number, line in enumerate(lines)]
+
+
+def _projected(result: Result, console: Console) -> list[Text]:
+    rows = []
+    for number, told in enumerate(projection_lines(result)):
+        rows += _rows(console, "" if number else "PROJECTION", told, "" if number else "bold")
+    return rows
 
 
 def _measured(result: Result) -> list[Text]:

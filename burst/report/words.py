@@ -23,6 +23,8 @@ JUDGES = {
 #: Of the workers' time: from here on, waiting for room in the sink is worth saying.
 STARVED_SHARE = 0.2
 
+#: Of the audience: from here on, what a projection multiplies is the waits between attempts, not the rate.
+_MANY_RETRIES = 0.05
 # A share this many times the even one is worth a name.
 _STRAGGLES = 1.25
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -134,6 +136,27 @@ def unjudged(result: Result) -> str:
     if result.go_at is not None or result.verdict != "aborted":
         return ""
     return "stopped before GO"
+
+
+def projection_lines(result: Result) -> list[str]:
+    """Return what was projected, from what, and under which condition; nothing for a run that is itself all."""
+    whole = result.projection
+    if whole is None:
+        return []
+    done = whole.completion_s
+    marks = (("50 %", done.p50), ("99 %", done.p99), ("all", done.all))
+    told = "; ".join(reached(name, value) for name, value in marks)
+    more = ""
+    if whole.late_by_at_most_s is not None:
+        more = f", late by at most {seconds(whole.late_by_at_most_s)}"
+    how = (
+        f"projected, not run: everything here but the verdict and its criteria is of {result.audience:,} people, with "
+        f"{' and '.join(whole.divided)} divided by {whole.scale:,}; times are multiplied by it{more}"
+    )
+    holds = "it holds while a rate is what bounds the run"
+    if result.retries > _MANY_RETRIES * result.audience:
+        holds = f"take it with care: {result.retries:,} retries waited, and such waits do not grow with the audience"
+    return [f"{whole.audience:,} people: {told}", how, f"{holds}; --full runs all of it"]
 
 
 def witness_lines(result: Result) -> list[str]:

@@ -137,6 +137,21 @@ class RouteResult(msgspec.Struct, frozen=True):
     last_receipt_s: float | None = None
 
 
+class ProjectionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a small run says of one ``scale`` times larger, of ``audience`` people: a projection, nothing measured.
+
+    Its times are the small run's, multiplied: late by at most ``late_by_at_most_s``, as the latency of one push was
+    multiplied with them. ``divided`` names what was divided by ``scale``.
+    """
+
+    scale: int
+    audience: int
+    completion_s: Completion = Completion()
+    duration_s: float | None = None
+    late_by_at_most_s: float | None = None
+    divided: list[str] = []
+
+
 class Within(msgspec.Struct, frozen=True):
     """How many were accepted within that long after GO: counted one by one, not read off a histogram."""
 
@@ -226,6 +241,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[Reason] = []
     notes: list[str] = []
     witness: WitnessResult | None = None
+    projection: ProjectionResult | None = None  # then verdict, headline and criteria are of the projected whole
 
     def to_json(self) -> bytes:
         """Return the content of ``result.json``: indented, UTF-8, newline at the end."""

@@ -16,6 +16,7 @@ from burst.model.errors import Mistake, ScenarioError
 from burst.model.scenario import Scenario, Settings, SinkChoice, SyntheticAudience
 from burst.policy.criteria import parse_criterion
 from burst.wiring.overrides import Override, apply, normalise, read_overrides
+from burst.wiring.scaling import scale_down
 from burst.wiring.shipped import shipped_names, shipped_path
 from burst.wiring.sinks import SINKS, nearest_sink, sink_settings
 from burst.wiring.wording import dotted, hint_for_unknown, keys_of, models_in, nearest, plain
@@ -56,20 +57,29 @@ class Examined:
 
 
 def load_scenario(
-    path_or_name: str | FilePath, *, overrides: Iterable[str] = (), environ: Mapping[str, str] | None = None
+    path_or_name: str | FilePath,
+    *,
+    overrides: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+    full: bool = False,
 ) -> LoadedScenario:
     """Load a scenario file, or a shipped scenario by name, under environment and ``key=value`` overrides.
 
-    ``environ`` is the process's environment unless given. Raises ScenarioError with every mistake.
+    ``environ`` is the process's environment unless given. ``full`` runs all of a scenario that would be projected.
+    Raises ScenarioError with every mistake.
     """
-    examined = examine(path_or_name, overrides=overrides, environ=environ)
+    examined = examine(path_or_name, overrides=overrides, environ=environ, full=full)
     if examined.loaded is None or examined.mistakes:
         raise ScenarioError(examined.mistakes)
     return examined.loaded
 
 
 def examine(
-    path_or_name: str | FilePath, *, overrides: Iterable[str] = (), environ: Mapping[str, str] | None = None
+    path_or_name: str | FilePath,
+    *,
+    overrides: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+    full: bool = False,
 ) -> Examined:
     """Load a scenario as far as it can be, with every mistake in it. Raises ScenarioError for a file without one."""
     path = _find(path_or_name)
@@ -78,6 +88,8 @@ def examine(
     check = _Check(read_yaml(text, str(path)), path)
     check.mistakes.extend(wrong)
     mapping = check.merge(above)
+    if mapping is not None:
+        check.project(mapping, full=full)
     scenario = None if mapping is None else check.validate(mapping)
     loaded = None if scenario is None or mapping is None else LoadedScenario(scenario, mapping, path.resolve(), text)
     return Examined(loaded, check.in_order(), frozenset(check.dropped))
@@ -161,6 +173,13 @@ class _Check:
             mapping["name"] = re.sub(r"[^A-Za-z0-9._-]", "-", self.path.stem)[:64]
         kept = self._known(Scenario, mapping, ())
         return kept if isinstance(kept, dict) else None
+
+    def project(self, mapping: dict[str, Any], *, full: bool) -> None:
+        """Make the mapping that of the small run, or leave the projection out."""
+        if full:
+            mapping.pop("projection", None)
+        for path, what in scale_down(mapping):
+            self._note(path, what, "name a count that the scenario gives, as --set would")
 
     def validate(self, mapping: dict[str, Any]) -> Scenario | None:
         """Return the scenario, or None; ``mistakes`` says why."""

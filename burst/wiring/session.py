@@ -41,12 +41,13 @@ class RunCommand:
     as_json: bool
     allowed: tuple[str, ...] = ()
     live: bool = False
+    full: bool = False
 
 
 def run_command(command: RunCommand) -> int:
     """Run a scenario to its verdict; return the exit code. Raises BurstError."""
     overrides = list(command.overrides)
-    loaded = load_scenario(command.scenario, overrides=overrides)
+    loaded = load_scenario(command.scenario, overrides=overrides, full=command.full)
     redis = tuple(url for urls in command.redis for url in urls.split(",") if url)
     if command.event is not None and not command.event.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"--event {command.event!r} is not a name", hint="use letters, digits, . _ -")

@@ -1,0 +1,57 @@
+"""The small run that a projection is made from: counts of the scenario, divided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from burst.model.units import parse_count
+from burst.wiring.yaml_text import Path
+
+
+def scale_down(mapping: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Divide what a normalised mapping's ``projection`` names, in place; yield (where, what) for each mistake."""
+    projection = mapping.get("projection")
+    if not isinstance(projection, dict):
+        return
+    scale, divide = projection.get("scale"), projection.get("divide")
+    try:
+        scale = parse_count(scale)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return  # what is wrong with it is said by the scenario's own check
+    if scale < 2 or not isinstance(divide, list):
+        return
+    for number, name in enumerate(divide):
+        wrong = _divide(mapping, str(name).split("."), scale)
+        if wrong:
+            yield ("projection", "divide", number), f"{name}: {wrong}"
+
+
+def _divide(tree: Any, path: list[str], scale: int) -> str:
+    """Divide one count; return what is wrong, or nothing."""
+    if path[0] == "sink":
+        path = ["routes", "0", *path]
+    for step in path[:-1]:
+        tree = _below(tree, step)
+    last: str | int = path[-1]
+    value = _below(tree, path[-1])
+    if value is None:
+        return "there is no such value here"
+    if isinstance(tree, list):
+        last = int(path[-1])
+    try:
+        count = parse_count(value)
+    except (TypeError, ValueError):
+        return f"{value!r} is no count"
+    if count % scale:
+        return f"{count:,} cannot be divided by {scale:,} without a rest"
+    tree[last] = count // scale
+    return ""
+
+
+def _below(tree: Any, step: str) -> Any:
+    if isinstance(tree, dict):
+        return tree.get(step)
+    if isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
+        return tree[int(step)]
+    return None
