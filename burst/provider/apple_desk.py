@@ -2,75 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from burst.model.ports import NEVER_NS
-from burst.model.units import NS_PER_S
 from burst.provider.apple import check_head, duplicated
 from burst.provider.behaviour import Behaviour
 from burst.provider.desk import Means
 from burst.provider.fate import Fates
-from burst.provider.front import STREAM_COLUMNS, Front
+from burst.provider.front import Front
+from burst.provider.h2_desk import H2Desk
 from burst.provider.intake import Intake
-from burst.provider.link import ServedLink
 from burst.provider.loose import Caller
-from burst.provider.manners import Behaved, reset_connection
+from burst.provider.manners import Behaved
 from burst.provider.provider_token import TokenCheck, read_keys
 from burst.provider.refusal import Refusal
-from burst.provider.visit import Sums
-from burst.wire.frames import ErrorCode
 
 
-class AppleDesk:
-    """A front, its manners, and the changes of stream limits that its behaviour plans."""
+class AppleDesk(H2Desk):
+    """A front that checks what Apple checks."""
 
     def __init__(self, behaviour: Behaviour, means: Means) -> None:
-        self._means = means
         keys = read_keys(behaviour.keys, means.folder)
-        self.manners = Behaved(behaviour, means.clock, means.seed + means.process)
-        self.manners.tokens = TokenCheck(keys, behaviour.team)
-        self.front = Front(self._fates(behaviour), self._intake(behaviour), means.witness, means.clock, self.manners)
-        self._limits: list[asyncio.TimerHandle] = []
-
-    def _fates(self, behaviour: Behaviour) -> Fates:
-        means = self._means
-        return Fates(
-            behaviour,
-            means.seed,
-            process=means.process,
-            processes=means.processes,
-            dead_since_ms=means.dead_since_ms,
-        )
-
-    def _intake(self, behaviour: Behaviour) -> Intake:
-        def check(fields: Mapping[bytes, bytes], caller: Caller) -> Refusal | None:
-            def token_reason(authorization: bytes) -> str | None:
-                return self.manners.token_reason(authorization, caller.serial, self._means.wall_s())
-
-            return check_head(fields, behaviour, token_reason, certificate=caller.certificate)
-
-        return Intake(self._means.run, check, duplicated, behaviour.max_payload)
-
-    @property
-    def links(self) -> Mapping[int, ServedLink]:
-        """Connections by number."""
-        return self.front.links
-
-    @property
-    def sums(self) -> Sums:
-        """What has been done."""
-        return self.front.sums
-
-    def make_link(self) -> ServedLink:
-        """Make the protocol of a new connection."""
-        return _Link(self.manners.connection(STREAM_COLUMNS), self.front, self._means.noticed)
-
-    def go(self, go_ns: int) -> None:
-        """Count outages and changes of limits from here."""
-        self.front.go_ns = go_ns
-        self._plan_limits(self.front.fates.behaviour)
+        manners = Behaved(behaviour, means.clock, means.seed + means.process)
+        manners.tokens = TokenCheck(keys, behaviour.team)
+        front = Front(_fates(behaviour, means), _intake(behaviour, means, manners), means.witness, means.clock, manners)
+        super().__init__(front, manners, means)
 
     def behave(self, behaviour: Behaviour) -> None:
         """Go on under another behaviour."""
@@ -78,78 +33,25 @@ class AppleDesk:
         keys = read_keys(behaviour.keys, self._means.folder)
         if (behaviour.keys, behaviour.team) != (before.keys, before.team):
             self.manners.tokens = TokenCheck(keys, behaviour.team)
-        self.front.behave(self._fates(behaviour), self._intake(behaviour))
-        self.manners.behave(behaviour, self.front.links.values())
-        if behaviour.stream_limits != before.stream_limits:
-            self._plan_limits(behaviour)
-
-    def release(self, now_ns: int) -> None:
-        """Give the answers whose time has come."""
-        self.front.release(now_ns)
-
-    def next_ns(self) -> int:
-        """Return when the next answer is due."""
-        return self.front.next_ns()
-
-    def order(self, name: str, order: Mapping[str, Any]) -> None:
-        """Do something to every connection."""
-        links = list(self.front.links.values())
-        if name == "goaway":
-            code = str(order.get("code", ""))
-            if code and code not in ErrorCode.__members__:
-                raise ValueError(f"{code} is no error code of HTTP/2")
-            for link in links:
-                self.manners.send_away(link, str(order.get("reason", "")), code)
-        elif name == "close":
-            for link in links:
-                link.close()
-        elif name == "reset":
-            for link in links:
-                reset_connection(link)
-        elif name == "streams":
-            self.manners.limit_streams(links, int(order["streams"]))
-
-    def open_requests(self) -> int:
-        """Return how many streams are open."""
-        return sum(link.connection.streams.open for link in self.front.links.values())
-
-    def close(self) -> None:
-        """Cut every connection off."""
-        for link in list(self.front.links.values()):
-            link.abort()
-        for handle in self._limits:
-            handle.cancel()
-
-    def _plan_limits(self, behaviour: Any) -> None:
-        for handle in self._limits:
-            handle.cancel()
-        self._limits.clear()
-        if self.front.go_ns == NEVER_NS:
-            return
-        loop, now_ns = asyncio.get_running_loop(), self._means.clock.now_ns()
-        for change in behaviour.stream_limits:
-            wait_ns = self.front.go_ns + change.at_ns - now_ns
-            # What was due before a change of behaviour was due under the one before.
-            self._limits.append(loop.call_later(max(0, wait_ns) / NS_PER_S, self._limit, change.streams))
-
-    def _limit(self, streams: int) -> None:
-        self.manners.limit_streams(list(self.front.links.values()), streams)
+        means = self._means
+        self.change(behaviour, _fates(behaviour, means), _intake(behaviour, means, self.manners))
 
 
-class _Link(ServedLink):
-    """A connection that its process notices."""
+def _fates(behaviour: Behaviour, means: Means) -> Fates:
+    return Fates(
+        behaviour,
+        means.seed,
+        process=means.process,
+        processes=means.processes,
+        dead_since_ms=means.dead_since_ms,
+    )
 
-    def __init__(self, connection: Any, front: Front, noticed: Callable[[], None]) -> None:
-        super().__init__(connection, front)
-        self._front = front
-        self._noticed = noticed
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Welcome the peer."""
-        super().connection_made(transport)
-        self._front.opened(self)
+def _intake(behaviour: Behaviour, means: Means, manners: Behaved) -> Intake:
+    def check(fields: Mapping[bytes, bytes], caller: Caller) -> Refusal | None:
+        def token_reason(authorization: bytes) -> str | None:
+            return manners.token_reason(authorization, caller.serial, means.wall_s())
 
-    def buffer_updated(self, count: int) -> None:
-        """Take bytes in."""
-        super().buffer_updated(count)
-        self._noticed()
+        return check_head(fields, behaviour, token_reason, certificate=caller.certificate)
+
+    return Intake(means.run, check, duplicated, behaviour.max_payload)

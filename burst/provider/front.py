@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from burst.provider.fate import Act, Fates, Sight, UInt64Column, is_outage, toke
 from burst.provider.intake import COLUMNS, Intake
 from burst.provider.link import ServedLink
 from burst.provider.loose import TRACERS, Caller, Fact, Facts, columns_of
-from burst.provider.refusal import Refusal, refusal
+from burst.provider.refusal import Refusal
 from burst.provider.scribe import note
 from burst.provider.visit import Manners, Sums, Visit
 from burst.runs.witness import Counter, WitnessPart
@@ -45,7 +46,10 @@ class Front:
     Attributes
     ----------
     go_ns : outages count from here: GO, or the start where there is no run; ``NEVER_NS`` while a run waits for GO
+    columns : what is kept of each open stream
     """
+
+    columns: ClassVar[dict[str, type]] = STREAM_COLUMNS
 
     def __init__(
         self, fates: Fates, intake: Intake, witness: WitnessPart | None, clock: Clock, manners: Manners
@@ -64,8 +68,8 @@ class Front:
         self._answers = Answers()
         self._eras = [fates] * _MOST_ERAS
         self._era = 0
-        self._empty = intake.number_of(refusal("PayloadEmpty"))
-        self._too_large = intake.number_of(refusal("PayloadTooLarge"))
+        self._empty = intake.number_of(intake.empty)
+        self._too_large = intake.number_of(intake.too_large)
 
     def behave(self, fates: Fates, intake: Intake) -> None:
         """Go on under another behaviour; connections stay, and what waits keeps its fate."""
@@ -136,9 +140,16 @@ class Front:
                     if event.ended:
                         self._take_whole(link, event.ids, event.rows, 0, now_ns)
                 elif isinstance(event, Bodies):
-                    self._take_whole(link, event.ids, event.rows, event.length, now_ns)
+                    self._take_bodies(link, event, now_ns)
         if heads or bodies:
             self._take_loose(link, heads, bodies, now_ns)
+
+    def _take_bodies(self, link: ServedLink, event: Bodies, now_ns: int) -> None:
+        """Take in requests that are whole with these bodies."""
+        self._take_whole(link, event.ids, event.rows, event.length, now_ns)
+
+    def _read_bodies(self, link: ServedLink, bodies: Sequence[Body]) -> None:
+        """Look into bodies that came one by one: a payload is nobody's business but the device's."""
 
     def _take_loose(self, link: ServedLink, heads: list[Head], bodies: list[Body], now_ns: int) -> None:
         """Take in what came one by one; both lists are emptied."""
@@ -148,6 +159,7 @@ class Front:
                 self._note_one(link, heads[0].row, facts[0])
             else:
                 self._note(link, np.array([head.row for head in heads]), columns_of(facts))
+        self._read_bodies(link, bodies)
         whole = [(head.stream_id, head.row, 0) for head in heads if head.ended]
         whole += [(body.stream_id, body.row, body.length) for body in bodies]
         heads.clear()

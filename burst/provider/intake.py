@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,7 +37,7 @@ from burst.wire.layout import Layout, Rows
 
 _PATH = np.frombuffer(PATH, dtype=np.uint8)
 _SHORT = 64  # a collapse id of so many bytes is good, whatever it says
-#: Fields that ``apple.check_head`` reads, beside path and id: what other columns say changes no verdict.
+#: What ``apple.check_head`` reads.
 _CHECKED = frozenset(
     (b"authorization", b"apns-push-type", b"apns-priority", b"apns-expiration", b"apns-collapse-id", b"apns-topic")
 )
@@ -64,15 +65,29 @@ class Plan:
 
 
 class Intake(LooseIntake):
-    """Reads heads for one run. ``check`` says what is wrong with a request's fields, as the real provider would."""
+    """Reads heads for one run. ``check`` says what is wrong with a request's fields, as the real provider would.
+
+    Attributes
+    ----------
+    checked : fields that ``check`` reads, beside those of its own: what other columns say changes no verdict
+    ident : the field that says whose request it is
+    """
+
+    checked: ClassVar[frozenset[bytes]] = _CHECKED
+    ident: ClassVar[bytes] = b"apns-id"
 
     def read(self, heads: Heads, now_ns: int, caller: Caller) -> Facts:
         """Return what these heads say."""
         self._caller = caller
         plan = heads.layout.note
         if plan is None:
-            plan = heads.layout.note = _plan_of(heads.layout)
+            plan = heads.layout.note = self._plan_of(heads.layout)
         return self._read_rows(heads.layout, plan, heads.blocks, now_ns)
+
+    def _plan_of(self, layout: Layout) -> Plan:
+        columns, own = layout.columns, self.own
+        others = [one for name, one in columns.items() if name in self.checked and not _surely_short(one)]
+        return Plan(columns.get(b":path") if b":path" in own else None, columns.get(self.ident), tuple(others))
 
     def _indexes(self, rows: Rows) -> Int64Column:
         indexes = read_ids(rows, self._prefix)
@@ -103,12 +118,12 @@ class Intake(LooseIntake):
         """Return indexes, apns-ids, and where these are UUIDs."""
         count = blocks.shape[0]
         if plan.ident is None:
-            given = np.frombuffer(layout.constants.get(b"apns-id", b""), dtype=np.uint8)
+            given = np.frombuffer(layout.constants.get(self.ident, b""), dtype=np.uint8)
             if given.size != ID_WIDTH or not _are_uuids(given.reshape(1, -1)).all():
                 return np.full(count, FOREIGN, dtype=np.int64), None, False
             index = np.full(count, self._indexes(given.reshape(1, -1))[0])
             return index, np.broadcast_to(given, (count, ID_WIDTH)), True
-        texts, lengths = _texts(plan.ident, blocks)
+        texts, lengths = texts_of(plan.ident, blocks)
         if texts.shape[1] < ID_WIDTH or (lengths is None and texts.shape[1] > ID_WIDTH):
             return np.full(count, FOREIGN, dtype=np.int64), None, False
         ids = texts[:, :ID_WIDTH]
@@ -131,7 +146,7 @@ class Intake(LooseIntake):
         if plan.path is None:  # then the verdict on all other fields is on this too
             digits = layout.constants.get(b":path", b"").removeprefix(PATH)
             return np.full(count, token_key(digits), dtype=np.uint64), None
-        texts, lengths = _texts(plan.path, blocks)
+        texts, lengths = texts_of(plan.path, blocks)
         if lengths is None:
             return _keys_of_width(texts)
         keys, good = np.zeros(count, dtype=np.uint64), np.ones(count, dtype=np.bool_)
@@ -171,7 +186,7 @@ class Intake(LooseIntake):
         if plan.path is not None:
             mapping[b":path"] = GOOD_PATH
         if plan.ident is not None:
-            mapping[b"apns-id"] = GOOD_ID
+            mapping[self.ident] = GOOD_ID
         number = self.number_of(self._check(mapping, self._caller))
         if len(plan.verdicts) >= MOST_VALUES:
             plan.verdicts.clear()
@@ -187,19 +202,13 @@ class Intake(LooseIntake):
         return self.number_of(self._check(mapping, self._caller))
 
 
-def _plan_of(layout: Layout) -> Plan:
-    columns = layout.columns
-    others = [one for name, one in columns.items() if name in _CHECKED and not _surely_short(one)]
-    return Plan(columns.get(b":path"), columns.get(b"apns-id"), tuple(others))
-
-
 def _surely_short(one: Field) -> bool:
     """Say whether any collapse id that stands here is short enough; in Huffman code five bits are one byte at least."""
     width = one.stop - one.start
     return one.name == b"apns-collapse-id" and (width * 8 // 5 if one.huffman else width) <= _SHORT
 
 
-def _texts(one: Field, blocks: Rows) -> tuple[Rows, Int64Column | None]:
+def texts_of(one: Field, blocks: Rows) -> tuple[Rows, Int64Column | None]:
     """Return a field's values, shape (k, width), and their lengths, None when all are as wide as that.
 
     Raises HpackError where one is no Huffman code.

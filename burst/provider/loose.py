@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,6 @@ GOOD_PATH = PATH + b"0" * 64
 GOOD_ID = b"00000000-0000-4000-8000-000000000000"
 CHECK_EVERY_NS = NS_PER_S  # a provider token that was good a second ago may have expired
 MOST_VALUES = 1024
-_THEIR_OWN = frozenset((b":path", b"apns-id"))  # fields that differ from request to request
 _is_uuid = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
 Mask = npt.NDArray[np.bool_]
@@ -86,7 +85,17 @@ class Fact(NamedTuple):
 
 
 class LooseIntake:
-    """Reads heads one by one. ``check`` says what is wrong with a request's fields, as the real provider would."""
+    """Reads heads one by one. ``check`` says what is wrong with a request's fields, as the real provider would.
+
+    Attributes
+    ----------
+    own : fields that differ from request to request, each with a value that is good
+    empty, too_large : the refusals of bodies that are
+    """
+
+    own: ClassVar[Mapping[bytes, bytes]] = {b":path": GOOD_PATH, b"apns-id": GOOD_ID}
+    empty: Refusal | None = refusal("PayloadEmpty")
+    too_large: Refusal | None = refusal("PayloadTooLarge")
 
     def __init__(self, run: str, check: Check, duplicate: Callable[[list[bytes]], bool], largest: int) -> None:
         self._prefix = id_prefix(run, NOTIFICATION)
@@ -141,13 +150,13 @@ class LooseIntake:
 
     def _verdict_on_others(self, fields: Sequence[Pair], mapping: dict[bytes, bytes], now_ns: int) -> Verdict:
         """Return the verdict for all but device token and id, worked out at most once a second."""
-        others = tuple([pair for pair in fields if pair[0] not in _THEIR_OWN])
+        own = self.own
+        others = tuple([pair for pair in fields if pair[0] not in own])
         verdicts = self._caller.verdicts
         known = verdicts.get(others)
         if known is not None and now_ns - known.checked_ns < CHECK_EVERY_NS and len(mapping) == len(fields):
             return known
-        good = {b":path": GOOD_PATH, b"apns-id": GOOD_ID}
-        number = self._whole_check_of(fields, {name: good.get(name, value) for name, value in mapping.items()})
+        number = self._whole_check_of(fields, {name: own.get(name, value) for name, value in mapping.items()})
         if len(verdicts) >= MOST_VALUES:
             verdicts.clear()
         verdict = Verdict(number, self._limit_of(mapping.get(b"apns-push-type", b"")), now_ns)
