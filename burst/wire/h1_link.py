@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiofastnet
@@ -15,26 +16,70 @@ if TYPE_CHECKING:
     from burst.model.ports import Prepared
 
 RECEIVE_BYTES = 256 * 1024
+FAMILIAR = 256  # answers that are kept in mind
 LINGER_S = 5.0  # a peer that reads nothing has so long to take what was written before the close
 _ONE_RECORD = 16 * 1024  # TLS: more than this is written in several pieces (RFC 8446, section 5.1)
 
-_raw = memoryview(bytearray(RECEIVE_BYTES))  # one for all connections: what is read is taken in before the next read
+_raw = bytearray(RECEIVE_BYTES)  # one for all connections: what is read is taken in before the next read
+_view = memoryview(_raw)
+
+
+class Familiar:
+    """Answers that have come before, whole in one read, each with the list for the people who are so answered.
+
+    ``last`` is the one that came last, ``size`` its length, ``people`` its list. Most answers of a server are the same
+    bytes until the second is over: they need not be read, and not even be copied.
+    """
+
+    __slots__ = ("known", "last", "people", "size")
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, list[int]] = {}
+        self.last, self.size = b"", 0
+        self.people: list[int] = []
+
+    def learn(self, answer: bytes, people: list[int]) -> None:
+        """Keep an answer in mind. Where there is no end of new ones, begin anew."""
+        if len(self.known) >= FAMILIAR:
+            self.forget()
+        self.known[answer] = people
+        self._put_first(answer, people)
+
+    def recall(self, answer: bytes) -> list[int] | None:
+        """Return the list of an answer, if it is familiar."""
+        people = self.known.get(answer)
+        if people is not None:
+            self._put_first(answer, people)
+        return people
+
+    def _put_first(self, answer: bytes, people: list[int]) -> None:
+        self.last, self.size, self.people = answer, len(answer), people
+
+    def forget(self) -> None:
+        """Know nothing."""
+        self.known.clear()
+        self.last, self.size, self.people = b"", 0, []
+
+
+_NOTHING = Familiar()
 
 
 class Owner(Protocol):
-    """Whoever keeps the connection."""
+    """Whoever keeps the connection.
 
-    @property
-    def familiar(self) -> dict[bytes, list[int]]:
-        """Answers that have come before, whole in one read, each with the list for the people so answered."""
+    ``idle`` are the connections that can take a call; ``woken`` says that ``tell`` is not needed.
+    """
+
+    familiar: Familiar
+    idle: list[H1Link]
+    woken: bool
+
+    def tell(self) -> None:
+        """Wake whoever sends."""
         ...
 
     def made(self, link: H1Link) -> None:
         """Hear of a connection that stands."""
-        ...
-
-    def freed(self, link: H1Link) -> None:
-        """Hear that a call was answered, its people entered, and that the connection carries the next one."""
         ...
 
     def answered(self, link: H1Link, response: Response, whole: bytes) -> None:
@@ -58,21 +103,22 @@ class H1Link(aiofastnet.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._familiar: dict[bytes, list[int]] = {}  # the owner's, once it has heard of this connection's first answer
-        self._freed = owner.freed
+        self._familiar = _NOTHING  # the owner's, once it has heard of this connection's first answer
+        self._idle = owner.idle
+        self._write: Callable[[bytes], None] = _write_nothing
+        self._is_closing: Callable[[], bool] = bool
         self._codec = ClientCodec()
         self.transport: Any = None
         self.full = False  # something of the request waits for room in the socket
         self.gone = False
         self.leaving = False  # takes no more calls
-        self.busy = False  # with a call under way
-        self._fresh = False  # with one of whose answer nothing has come
+        self._fresh = False  # with a call under way of whose answer nothing was read
+        self._reading = False  # with one of whose answer something was
         self.unsent = False  # nothing of that call can have left: the first write failed
         self.prepared: Prepared | None = None
         self.lo = self.hi = 0
         self.tickets: list[int] = []
-        self.sent_ns = 0
-        self.free_since_ns = 0
+        self.sent_ns = 0  # of the last call; before the first, when the connection was made
         self.asked: asyncio.Future[Response] | None = None  # a call that carries nobody, and who waits for its answer
         self.fault: Exception | None = None
         self._linger: asyncio.TimerHandle | None = None
@@ -91,7 +137,14 @@ class H1Link(aiofastnet.Protocol):
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(high=0)  # so that ``full`` says whether a request is wholly written
+        self._write = self.transport.write_nocheck
+        self._is_closing = self.transport.is_closing
         self._owner.made(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._fresh or self._reading
 
     # -- a call ----------------------------------------------------------------------------------------------------
 
@@ -104,19 +157,18 @@ class H1Link(aiofastnet.Protocol):
         self.hi = hi
         self.tickets = tickets
         self.sent_ns = now_ns
-        self.busy = self._fresh = True
-        transport = self.transport
+        self._fresh = True
         if type(request) is bytes:
-            transport.write(request)
+            self._write(request)
         else:
-            transport.writelines(request)
-        if transport.is_closing():
+            self.transport.writelines(request)
+        if self._is_closing():
             self._note_unsent(request)
 
     def ask(self, request: bytes, now_ns: int) -> asyncio.Future[Response]:
         """Write a request that carries nobody; return what its answer will be. The connection must be free."""
         self.prepared, self.tickets, self.sent_ns = None, [], now_ns
-        self.busy = True
+        self._reading = True
         self._codec.expect()
         self.asked = asyncio.get_running_loop().create_future()
         self.transport.write(request)
@@ -131,19 +183,28 @@ class H1Link(aiofastnet.Protocol):
 
     def get_buffer(self, _size_hint: int) -> memoryview:
         """Return where the next bytes belong."""
-        return _raw
+        return _view
 
     def buffer_updated(self, count: int) -> None:
-        """Take bytes in. An answer that has come before needs no reading."""
-        data = bytes(_raw[:count])
-        if self._fresh:
-            people = self._familiar.get(data)
-            if people is not None and not self.full:
-                people += self.tickets
-                self.busy = self._fresh = False
-                self._freed(self)
+        """Take bytes in."""
+        if not self._fresh or self.full:
+            self._read(bytes(_view[:count]))
+            return
+        familiar = self._familiar
+        if count == familiar.size and _raw.startswith(familiar.last):
+            people = familiar.people
+        else:
+            data = bytes(_view[:count])
+            found = familiar.recall(data)
+            if found is None:
+                self._read(data)
                 return
-        self._read(data)
+            people = found
+        people += self.tickets
+        self._fresh = False
+        self._idle.append(self)
+        if not self._owner.woken:
+            self._owner.tell()
 
     def _read(self, data: bytes) -> None:
         if self.leaving and not self.busy:
@@ -165,11 +226,15 @@ class H1Link(aiofastnet.Protocol):
     def _expect(self) -> None:
         """Let the codec expect the answer that it did not need to know of before."""
         if self._fresh:
-            self._fresh = False
+            self._fresh, self._reading = False, True
             self._codec.expect()
 
+    def end_call(self) -> None:
+        """Forget the call under way; its answer is known, or will not come."""
+        self._fresh = self._reading = False
+
     def _answered(self, response: Response, whole: bytes) -> None:
-        self.busy = False
+        self.end_call()
         self._familiar = self._owner.familiar
         asked, self.asked = self.asked, None
         if asked is not None and not asked.done():
@@ -218,3 +283,7 @@ class H1Link(aiofastnet.Protocol):
         self.leaving = True
         if self.transport is not None and not self.gone:
             self.transport.abort()
+
+
+def _write_nothing(data: bytes) -> None:  # noqa: ARG001 (a transport's method)
+    raise RuntimeError("a call before its connection stands")

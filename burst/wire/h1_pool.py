@@ -17,7 +17,7 @@ from burst.model.ports import Clock
 from burst.model.units import NS_PER_S
 from burst.wire.h1 import H1Error
 from burst.wire.h1_client import Head, Response
-from burst.wire.h1_link import H1Link
+from burst.wire.h1_link import FAMILIAR, Familiar, H1Link
 from burst.wire.redial import DIAL_WITHIN_S, LASTING, Redial, advice_on, reason_of
 
 DIAL_GAP_S = 0.005  # between dials after failures
@@ -30,7 +30,6 @@ crosses the close is in doubt."""
 UNUSED_FOR_NS = 30 * NS_PER_S
 """A connection that was never used is renewed after so long: servers wait longer for a first request (60 s: nginx
 client_header_timeout, Node.js headersTimeout)."""
-FAMILIAR = 256  # answers that are kept in mind
 CLOSE_WITHIN_S = 0.5
 
 
@@ -78,9 +77,8 @@ class H1Pool:
         self._unused_for_ns = unused_for_ns
         self.links: dict[H1Link, None] = {}
         self.idle: list[H1Link] = []
-        self.familiar: dict[bytes, list[int]] = {}
+        self.familiar = Familiar()
         self.woken = False
-        self.heard_ns = 0  # when the last answer came, or it was clear that none would
         self._connected: dict[H1Link, None] = {}  # also those that are leaving
         self._hopeless: set[int] = set()  # places whose last attempt met what another will not mend
         self._news = asyncio.Event()
@@ -185,17 +183,9 @@ class H1Pool:
         self.links[kept] = None
         self._hopeless.discard(kept.number)
         self._news.set()
-        kept.free_since_ns = self._now_ns()
+        kept.sent_ns = self._now_ns()
         self.idle.insert(0, kept)  # unused ones may wait longest
         self.tell()
-
-    def freed(self, link: H1Link) -> None:
-        """Take a connection back that has answered."""
-        self.heard_ns = link.free_since_ns = self._now_ns()
-        self.idle.append(link)
-        if not self.woken:
-            self.woken = True
-            self._wake()
 
     def answered(self, link: H1Link, response: Response, whole: bytes) -> None:
         """Hand on an answer; keep the connection if it may be kept."""
@@ -203,20 +193,18 @@ class H1Pool:
         kept.answered = True
         head = response.head
         kept.idle_for_ns = self._idle_for(head)
-        self.heard_ns = self._now_ns()
         keep = head.keep_alive and not kept.full and not kept.leaving
         self._taker.take(kept, response, whole if keep else b"")
         if keep:
-            self.freed(kept)
+            self.idle.append(kept)
         else:
             self.retire(kept)
-            self.tell()
+        self.tell()
 
     def garbled(self, link: H1Link, error: H1Error) -> None:
         """Hang up on a server that speaks no HTTP/1.1, or speaks when it is not asked (a 408 to an idle connection)."""
         if link.busy and link.asked is None:
-            link.busy = False
-            self.heard_ns = self._now_ns()
+            link.end_call()
             self._taker.refuse(link, error)
         link.fault = link.fault or ConnectionError(f"answer that is no HTTP/1.1: {error}")
         self.retire(cast("_Kept", link), now=True)
@@ -233,9 +221,8 @@ class H1Pool:
         if error is not None:
             self._failed(error, kept.number)
         if kept.busy:
-            kept.busy = False
+            kept.end_call()
             if kept.asked is None:
-                self.heard_ns = self._now_ns()
                 self._taker.give_up(kept)
         self.tell()
 
@@ -273,18 +260,20 @@ class H1Pool:
     def renew_stale(self, now_ns: int) -> None:
         """Renew connections that have been idle for so long that the server may be about to close them.
 
+        They are taken to be idle since their last call was sent, which is sooner than since its answer.
+
         It would be no help to send a call again whose connection was lost: the server may have read it, acted, and only
         then gone. RFC 9110, section 9.2.2, forbids it for what is not idempotent, and a push is not. So the crossing of
         a call and a close is avoided, and where it happens all the same, it is told as doubtful.
         """
         stale = []
-        for link in sorted(self.idle, key=lambda link: link.free_since_ns):
+        for link in sorted(self.idle, key=lambda link: link.sent_ns):
             kept = cast("_Kept", link)
             if kept.answered:
                 for_ns = IDLE_FOR_NS if kept.idle_for_ns is None else kept.idle_for_ns
             else:
                 for_ns = self._unused_for_ns
-            if now_ns - kept.free_since_ns > for_ns:
+            if now_ns - kept.sent_ns > for_ns:
                 stale.append(kept)
         for kept in stale[: self._size // 4 + 1]:  # never all at once: a GO may come
             self.retire(kept)

@@ -21,8 +21,8 @@ from burst.model.ports import NEVER_NS, Answers, Prepared, SinkContext
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.wire.h1 import H1Error
 from burst.wire.h1_client import Head, Response
-from burst.wire.h1_link import H1Link
-from burst.wire.h1_pool import FAMILIAR, H1Pool
+from burst.wire.h1_link import FAMILIAR, H1Link
+from burst.wire.h1_pool import H1Pool
 from burst.wire.limits import Limits
 from burst.wire.unanswered import LOST, UNSENDABLE
 
@@ -199,9 +199,11 @@ class H1Sender:
         return self._write_several(prepared, lo, hi, calls, now_ns)
 
     def _write_single(self, prepared: Prepared, lo: int, hi: int, now_ns: int) -> None:
-        request, idle = self._caller.request, self.pool.idle
-        for at, ticket in enumerate(prepared.tickets[lo:hi].tolist(), lo):
-            idle.pop().call(request(prepared, at, at + 1), prepared, at, at + 1, [ticket], now_ns)
+        request, take_link, at = self._caller.request, self.pool.idle.pop, lo
+        for ticket in prepared.tickets[lo:hi].tolist():
+            after = at + 1
+            take_link().call(request(prepared, at, after), prepared, at, after, [ticket], now_ns)
+            at = after
 
     def _write_several(self, prepared: Prepared, lo: int, hi: int, calls: int, now_ns: int) -> int:
         caller, idle, ration = self._caller, self.pool.idle, self._ration
@@ -245,16 +247,13 @@ class H1Sender:
             known = self._learn(head)
         verdict = known[1]
         if verdict is None:
-            answers = self._caller.read(link.prepared, link.lo, link.hi, response, self.pool.heard_ns)
+            answers = self._caller.read(link.prepared, link.lo, link.hi, response, self._clock.now_ns())
             self._found += answers if isinstance(answers, list) else [answers]
             return
         people = self._people(verdict)
         people += link.tickets
         if whole and len(whole) <= _LONGEST_FAMILIAR:
-            familiar = self.pool.familiar
-            if len(familiar) >= FAMILIAR:
-                familiar.clear()
-            familiar[whole] = people
+            self.pool.familiar.learn(whole, people)
 
     def _learn(self, head: Head) -> tuple[Head, Verdict | None]:
         if len(self._plain) >= FAMILIAR:
@@ -280,7 +279,8 @@ class H1Sender:
     def answers(self) -> list[Answers]:
         """Return what has been answered since the last call. Raises what has ended the upkeep, if anything has.
 
-        One stamp, that of the last read, stands for all reads since; the engine is woken by the first of them.
+        They are stamped now, which is in the loop's same turn as the reads that brought them: the first of these wakes
+        the engine, and while it is at work nothing is read.
         """
         if self._looking is not None and self._looking.done() and not self._looking.cancelled():
             self._looking.result()
@@ -289,17 +289,18 @@ class H1Sender:
             self._give_back(self._clock.now_ns())
             self._write_rest()
         found, self._found = self._found, []
+        now_ns = self._clock.now_ns()
         for verdict, people in self._verdicts.items():
             if people:
-                found.append(_same_for_all(np.array(people, dtype=np.int64), verdict, self.pool.heard_ns))
+                found.append(_same_for_all(np.array(people, dtype=np.int64), verdict, now_ns))
                 people.clear()  # ``familiar`` knows this very list
         if len(self._verdicts) > FAMILIAR:  # a server that names another Retry-After each time
-            self.pool.familiar.clear()
+            self.pool.familiar.forget()
             self._verdicts.clear()
         if self._unsendable:
             tickets, self._unsendable = np.concatenate(self._unsendable), []
             verdict = Answer.REFUSED, self._numbers[UNSENDABLE], 0
-            found.append(_same_for_all(tickets, verdict, self._clock.now_ns()))
+            found.append(_same_for_all(tickets, verdict, now_ns))
         return found
 
     def next_answer_ns(self) -> int:
@@ -341,11 +342,10 @@ class H1Sender:
         before_ns = now_ns + _EARLY_NS - self._context.answer_within_ns
         overdue = [link for link in self.pool.links if link.busy and link.sent_ns < before_ns and link.asked is None]
         for link in overdue:
-            link.busy = False
+            link.end_call()
             self._people((Answer.DOUBTFUL, self._numbers[OVERDUE], 0)).extend(link.tickets)
             self.pool.retire(link, now=True)
         if overdue:
-            self.pool.heard_ns = max(self.pool.heard_ns, now_ns)
             self.pool.tell()
 
     def _look_for_stall(self, now_ns: int) -> None:

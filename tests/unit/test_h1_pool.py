@@ -230,7 +230,7 @@ def test_a_server_says_for_how_long_a_connection_may_be_idle(own_s: int | None, 
             await pooled.pool.open(10.0)
             await pooled.call()
             used = pooled.pool.idle[-1]
-            since_ns = used.free_since_ns
+            since_ns = used.sent_ns
             pooled.pool.renew_stale(since_ns + int(for_s * NS_PER_S))
             assert used in pooled.pool.idle
             pooled.pool.renew_stale(since_ns + int(for_s * NS_PER_S) + 1)
