@@ -20,6 +20,7 @@ from burst.report.words import (
     milliseconds,
     needed_percent,
     percent,
+    projected,
     reached,
     seconds,
 )
@@ -140,6 +141,8 @@ def _big(value: str) -> Html:
 
 
 def _numerals(result: Result) -> Html:
+    says = "projected: " if result.projection is not None else ""
+    result = projected(result)
     by_deadline, need = accepted_by_deadline(result), needed_percent(result)
     started = result.outcomes.unsent < result.audience
     share, people = NOTHING, "nobody counted at the deadline" if started else "nothing was sent"
@@ -154,7 +157,7 @@ def _numerals(result: Result) -> Html:
             people + (f"; need {need:.12g} %" if need is not None else ""),
         ),
         (
-            "99 % of the audience accepted after",
+            "99 % accepted after" if says else "99 % of the audience accepted after",
             seconds(done.p99) if started else NOTHING,
             ", ".join(reached(what, at) for what, at in marks) if started else "",
         ),
@@ -169,7 +172,7 @@ def _numerals(result: Result) -> Html:
     return tag(
         "dl",
         *(
-            tag("div", tag("dt", name), tag("dd", _big(value)), tag("dd", more, class_="under"))
+            tag("div", tag("dt", says, name), tag("dd", _big(value)), tag("dd", more, class_="under"))
             for name, value, more in cells
         ),
         class_="numerals",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import msgspec
+
 from burst.model.units import NS_PER_S
 from burst.policy.criteria import parse_criterion
-from burst.runs.result import Result, ShardResult, WorkerResult
+from burst.runs.result import Percentiles, Result, ShardResult, Within, WorkerResult
 
 NOTHING = "\N{EN DASH}"
 
@@ -136,6 +138,27 @@ def unjudged(result: Result) -> str:
     if result.go_at is not None or result.verdict != "aborted":
         return ""
     return "stopped before GO"
+
+
+def projected(result: Result) -> Result:
+    """Return the result of the whole that was projected, as far as it is told in big numbers; else the result."""
+    whole = result.projection
+    if whole is None:
+        return result
+    scale, replace = whole.scale, msgspec.structs.replace
+    end_to_end = {
+        name: None if value is None else value * scale
+        for name, value in msgspec.structs.asdict(result.latency_ms.end_to_end).items()
+    }
+    return replace(
+        result,
+        audience=whole.audience,
+        outcomes=replace(result.outcomes, unsent=result.outcomes.unsent * scale),
+        deadline_s=result.deadline_s * scale,
+        within=[Within(one.deadline_s * scale, one.accepted * scale) for one in result.within],
+        completion_s=whole.completion_s,
+        latency_ms=replace(result.latency_ms, end_to_end=Percentiles(**end_to_end)),
+    )
 
 
 def projection_lines(result: Result) -> list[str]:
