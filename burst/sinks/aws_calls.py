@@ -23,7 +23,7 @@ from burst.sinks.aws_settings import AwsSettings
 from burst.sinks.aws_sources import AwsKeys, KeySource, checked_keys, key_source
 from burst.sinks.endpoint import Endpoint
 from burst.wire.h1_client import Head
-from burst.wire.sigv4 import Shape, Signer
+from burst.wire.sigv4 import Shape, Signer, sign
 
 LARGEST_SKEW_S = 4 * 60
 """A clock that differs by more is corrected: the service accepts 15 minutes, the AWS SDKs take note from 4 or 5 on."""
@@ -56,11 +56,11 @@ class AwsCalls:
         self._region = settings.region_found()
         path, _, query = (endpoint.target or b"/").decode().partition("?")
         self._path, self._query = path or "/", query
-        self._fields = [("Host", endpoint.authority.decode()), *fields]
-        target = self._path + (f"?{query}" if query else "")
-        lines = "".join(f"{name}: {value}\r\n" for name, value in self._fields)
-        self._start = f"POST {target} HTTP/1.1\r\n{lines}".encode()
+        self._host = endpoint.authority.decode()
+        self._fields = [("Host", self._host), *fields]
+        self._start = self._line_and(self._fields)
         self._credentials: AwsCredentials | None = None
+        self._signer: Signer | None = None
         self._shape: Shape | None = None
         self._looking: asyncio.Task[None] | None = None
         self._looked_s = float("-inf")
@@ -85,8 +85,9 @@ class AwsCalls:
         return key_source(self._settings.key_variables, self._settings.profile, os.environ, own)
 
     def _sign_with(self, keys: AwsKeys) -> None:
-        signer = Signer(keys.access_key, keys.secret, keys.session_token, self._region, self._settings.service)
-        self._shape = signer.prepare("POST", self._path, self._query, self._fields)
+        service = self._settings.service
+        self._signer = Signer(keys.access_key, keys.secret, keys.session_token, self._region, service)
+        self._shape = self._signer.prepare("POST", self._path, self._query, self._fields)
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -100,9 +101,24 @@ class AwsCalls:
         head = self.headers(body, time.time() + self.skew_s)
         return head + body if len(body) <= _ONE_PIECE else [head, body]
 
-    def whole(self, body: bytes) -> bytes:
-        """Return a whole request, signed now, in one piece: what ``H1Sender.ask`` takes."""
-        return self.headers(body, time.time() + self.skew_s) + body
+    def whole(self, body: bytes, fields: Sequence[tuple[str, str]] | None = None) -> bytes:
+        """Return a whole request, signed now, in one piece: what ``H1Sender.ask`` takes. ``fields`` replace the usual.
+
+        The usual ones are those that this was made with.
+        """
+        now_s = time.time() + self.skew_s
+        if fields is None:
+            return self.headers(body, now_s) + body
+        assert self._signer is not None, "open() comes first"
+        all_fields = [("Host", self._host), *fields]
+        lines = sign(self._signer, "POST", self._path, self._query, all_fields, body, now_s)
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._line_and(all_fields), lines, len(body), body)
+
+    def _line_and(self, fields: Sequence[tuple[str, str]]) -> bytes:
+        """Return the request line and the lines of fields."""
+        target = self._path + (f"?{self._query}" if self._query else "")
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        return f"POST {target} HTTP/1.1\r\n{lines}".encode()
 
     # -- what errors say of the sender -----------------------------------------------------------------------------
 

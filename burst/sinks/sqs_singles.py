@@ -1,0 +1,149 @@
+"""Messages for one person each: a batch's entries as rows of equal width, so that a call is one slice of them."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from burst.model.batch import Batch, Int64Column
+from burst.model.ports import SinkContext
+from burst.policy.template import Text
+from burst.sinks.rendering import Rendering
+from burst.sinks.sqs_forms import Forms
+from burst.sinks.sqs_layout import Columns, Run, by_width, fill, fill_all
+from burst.sinks.sqs_settings import SqsSettings
+from burst.wire.layout import Rows
+
+_md5 = partial(hashlib.md5, usedforsecurity=False)
+_NAMES = ("token", "index", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A tracer: its entry in a call, and the MD5s that the answer should have."""
+
+    entry: bytes
+    body_digest: str
+    attribute_digest: str
+
+
+class SingleMaker:
+    """Makes a run's messages for one person each."""
+
+    def __init__(self, settings: SqsSettings, context: SinkContext) -> None:
+        self.per_call = settings.messages_per_call
+        self.forms = Forms(settings, context)
+        self._people = Rendering("", context)
+
+    def of(self, batch: Batch, indexes: Int64Column) -> Singles:
+        """Return a batch's messages."""
+        return Singles(self, batch, indexes)
+
+    def columns(self, indexes: Int64Column, positions: Int64Column | None, tokens: Rows) -> Columns:
+        """Return what belongs into the places of people at positions (None: of all)."""
+        where = np.arange(indexes.size) if positions is None else positions
+        of_people = self._people.columns(
+            Text(b"", tuple((name, 0, 0) for name in _NAMES)), tokens, indexes if positions is None else indexes[where]
+        )
+        number = (where % self.per_call + ord("0")).astype(np.uint8)[:, None]
+        return dict(zip(_NAMES, of_people, strict=True)) | {"number": number}
+
+    def tracer(self, batch: Batch, number: int, ident: bytes) -> Traced:
+        """Return the message of a batch of one as a tracer's, under an id that is nobody's."""
+        token = batch.token_text(0).encode()
+        row = np.frombuffer(token, dtype=np.uint8)[None, :]
+        columns = dict(self.columns(np.array([number]), None, row))
+        columns["id"] = np.frombuffer(ident, dtype=np.uint8)[None, :]
+        columns["number"] = np.array([[number + ord("0")]], dtype=np.uint8)
+        form = self.forms.form(batch, len(token))
+        entry, body, digested = (fill(text, columns, 1).tobytes() for text in (form.entry, form.body, form.digested))
+        return Traced(entry[:-1], _md5(body).hexdigest(), _md5(digested).hexdigest() if digested else "")
+
+
+class Singles:
+    """A batch's messages. Tokens are text at once; the rest is rendered when the first call is made.
+
+    An entry's Id is its position in the batch modulo the messages of a call: distinct within any call, and one digit.
+    """
+
+    def __init__(self, maker: SingleMaker, batch: Batch, indexes: Int64Column) -> None:
+        self._maker = maker
+        self._batch = batch
+        self._indexes = indexes
+        self._parts = by_width(batch)
+        self._per_call = maker.per_call
+        self._entries: Run | None = None
+        self._bodies: Run | None = None
+        self._digested: Run | None = None
+        self._first: tuple[str, str] = ("", "")
+        self._sizes: list[int] = []  # of the messages before each position, where they are not all alike
+        self._size = 0
+
+    def _run(self, which: str) -> Run:
+        batch, form = self._batch, self._maker.forms.form
+        return fill_all(
+            self._parts,
+            lambda width: getattr(form(batch, width), which),
+            partial(self._maker.columns, self._indexes),
+            batch.count,
+        )
+
+    def cuts(self, lo: int, hi: int) -> range:
+        """Return where the messages for people lo..hi begin, and the end of the last."""
+        return range(lo, hi + 1)
+
+    def stop(self, lo: int, limit: int) -> int:
+        """Return where a call that begins with ``lo`` ends if its messages have ``limit`` bytes together at most."""
+        if not self._size:
+            self._measure()
+        if self._size * self._per_call <= limit:
+            return lo + self._per_call
+        if not self._sizes:
+            return lo + max(1, min(self._per_call, limit // self._size))
+        return max(lo + 1, min(lo + self._per_call, bisect_right(self._sizes, self._sizes[lo] + limit) - 1))
+
+    def _measure(self) -> None:
+        form, batch = self._maker.forms.form, self._batch
+        sizes = {tokens.shape[1]: form(batch, tokens.shape[1]).size for _, tokens in self._parts}
+        self._size = max(sizes.values())
+        if len(sizes) > 1:
+            each = np.empty(batch.count, dtype=np.int64)
+            for positions, tokens in self._parts:
+                each[positions] = sizes[tokens.shape[1]]
+            self._sizes = [0, *np.cumsum(each).tolist()]
+
+    def entries(self, lo: int, hi: int) -> memoryview:
+        """Return the entries for people lo..hi as they stand in a call, parted by commas."""
+        run = self._entries
+        if run is None:
+            run = self._entries = self._run("entry")
+        return run.data[run.starts[lo] : run.starts[hi] - 1]
+
+    def numbers(self, lo: int, hi: int) -> list[str]:
+        """Return the Ids of the entries lo..hi."""
+        return [str(position % self._per_call) for position in range(lo, hi)]
+
+    def body_digests(self, lo: int, hi: int) -> list[str]:
+        """Return the MD5 of each message's body, in hex."""
+        if self._bodies is None:
+            self._bodies = self._run("body")
+        return _digests(self._bodies, lo, hi)
+
+    def attribute_digests(self, lo: int, hi: int) -> list[str]:
+        """Return the MD5 of each message's attributes; empty texts where there are none."""
+        if self._digested is None:
+            self._digested = self._run("digested")
+        if self._digested.starts[hi] == self._digested.starts[lo]:
+            return [""] * (hi - lo)
+        return _digests(self._digested, lo, hi)
+
+
+def _digests(run: Run, lo: int, hi: int) -> list[str]:
+    data, starts = run.data, run.starts
+    if run.alike:
+        return [_md5(data[: starts[1]]).hexdigest()] * (hi - lo)
+    return [_md5(data[starts[at] : starts[at + 1]]).hexdigest() for at in range(lo, hi)]
