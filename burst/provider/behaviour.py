@@ -227,6 +227,15 @@ class SnsBehaviour(Conduct):
     auth: Literal["signature", "any", "none"] = Field(
         "signature", description="signature: SigV4 by its own key; any: any signature of good form; none: nothing"
     )
+    region: str | None = Field(
+        None,
+        pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$",
+        description="it has the messages a second that every account has there, such as us-east-1; default: no limit",
+    )
+    throttles: Literal["calls", "entries"] = Field(
+        "calls", description="what finds too little quota left: the call as a whole, or those entries that are too many"
+    )
+    topics: tuple[str, ...] = Field((), description="topics that there are; default: any that is published to")
 
 
 class HttpBehaviour(Conduct):

@@ -14,12 +14,13 @@ DESKS: dict[str, str] = {
     "apns": "burst.provider.apple_desk:AppleDesk",
     "fcm": "burst.provider.fcm_desk:FcmDesk",
     "sqs": "burst.provider.sqs_desk:SqsDesk",
+    "sns": "burst.provider.sns_desk:SnsDesk",
     "http": "burst.provider.web_desk:WebDesk",
 }
 #: Dialects whose desks speak HTTP/1.1, HTTP/2, or both; over TLS the client chooses among these (ALPN).
 PROTOCOLS: dict[str, tuple[str, ...]] = {
     "apns": ("h2",),
-    "fcm": ("http/1.1",),
+    "fcm": ("h2", "http/1.1"),
     "sqs": ("http/1.1",),
     "sns": ("http/1.1",),
     "http": ("http/1.1",),
