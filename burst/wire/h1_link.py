@@ -86,6 +86,10 @@ class Owner(Protocol):
         """Take an answer; ``whole`` are its bytes if they came in one read, else empty. The call is over."""
         ...
 
+    def retire(self, link: H1Link) -> None:
+        """Close a connection that can take no more calls."""
+        ...
+
     def garbled(self, link: H1Link, error: H1Error) -> None:
         """Hear that what came is no HTTP/1.1, or that nobody had asked."""
         ...
@@ -251,6 +255,8 @@ class H1Link(aiofastnet.Protocol):
                 response = None  # cut short: the end of the connection will be told
             if response is not None:
                 self._answered(response, b"")
+        else:
+            self._owner.retire(self)  # at once: before the end of the connection is told, a call may come
         return False
 
     def connection_lost(self, error: BaseException | None) -> None:

@@ -270,6 +270,18 @@ def test_what_a_keep_alive_field_says(field: bytes, ms: int | None) -> None:
     assert keep_alive_ns(field) == (None if ms is None else ms * NS_PER_MS)
 
 
+@on_both_loops
+async def test_a_connection_whose_server_hangs_up_takes_no_call_from_that_moment() -> None:
+    async with serving() as server, Pooled(dial_to(server.port), 2) as pooled:
+        await pooled.pool.open(10.0)
+        await pooled.call()
+        ended = pooled.pool.idle[-1]
+        assert ended.eof_received() is False
+        assert ended not in pooled.pool.idle
+        await until(lambda: len(pooled.pool.idle) == 2)
+        assert server.accepted == 3
+
+
 # -- the end -----------------------------------------------------------------------------------------------------------
 
 
