@@ -44,7 +44,7 @@ class Answers:
         body = b"" if told is None else told.body
         # A table size that we must acknowledge stands before one block only (RFC 7541, 4.2).
         announced = connection.encoder.encode(())
-        if announced or (body and not _room_for(connection, ids.size * len(body), len(body))):
+        if announced or (body and not room_for(connection, ids.size * len(body), len(body))):
             self._say_one_by_one(link, connection, ids, told, texts, announced)
             return
         shape = self._shape(told, echo=texts is not None)
@@ -122,7 +122,7 @@ def block_of(told: Refusal | None, ident: bytes) -> bytes:
     return Encoder().encode(fields, plain=plain)
 
 
-def _room_for(connection: ServerConnection, total: int, one: int) -> bool:
+def room_for(connection: ServerConnection, total: int, one: int) -> bool:
     """Say whether so many bytes of bodies, each of ``one``, may go at once."""
     fits = one <= min(connection.peer.initial_window_size, DEFAULT_FRAME)
     return fits and not connection.blocked and connection.send_window >= total

@@ -33,11 +33,16 @@ from burst.provider.google_tokens import AccessTokens, bearer_of
 from burst.provider.loose import Caller
 from burst.provider.refusal import Refusal
 from burst.wire.h1_server import Request
+from burst.wire.layout import Rows
 
 TOKEN_PATH = b"/token"
 LARGEST_CALL = 16_384  # bytes of a call's body
 _PATH = re.compile(rb"/v1/projects/([A-Za-z0-9][A-Za-z0-9\-:.]{0,99})/messages:send(?:\?.*)?").fullmatch
 _TAKEN = ((b"content-type", JSON_KIND),)
+_LOWS = 10_000
+_LOW_DIGITS: Rows = np.frombuffer(b"".join([b"%04d" % low for low in range(_LOWS)]), dtype=np.uint8).reshape(_LOWS, 4)
+#: The answer to a message that was to be looked at only; its body hangs on the project.
+VALIDATED = Refusal(200, "validate_only", b"")
 
 
 class Access(NamedTuple):
@@ -81,16 +86,29 @@ class Doorkeeper:
 class Names:
     """Names of messages that were taken: different for each, of one width."""
 
-    WIDTH = 33  # 16 digits, a percent sign, 16 in hex
+    DIGITS = 16
 
     def __init__(self) -> None:
-        self._next_us = time.time_ns() // 1000
+        self._next = time.time_ns() // 1000
         self._end = b"%" + secrets.token_hex(8).encode()
 
     def next(self) -> bytes:
-        """Return a message's number, as it stands after ``messages/0:``."""
-        self._next_us += 1
-        return b"%016d" % self._next_us + self._end
+        """Return a message's name, as it stands after ``messages/0:``."""
+        self._next += 1
+        return b"%016d" % self._next + self._end
+
+    def rows(self, count: int) -> Rows:
+        """Return the digits of so many names, uint8 of shape (count, 16); what follows them is ``next()[16:]``."""
+        first, self._next = self._next + 1, self._next + count
+        rows = np.empty((count, self.DIGITS), dtype=np.uint8)
+        done = 0
+        while done < count:
+            high, low = divmod(first + done, _LOWS)
+            part = slice(done, min(count, done + _LOWS - low))
+            rows[part, :-4] = np.frombuffer(b"%012d" % high, dtype=np.uint8)
+            rows[part, -4:] = _LOW_DIGITS[low : low + part.stop - done]
+            done = part.stop
+        return rows
 
 
 class Fcm:
@@ -112,22 +130,30 @@ class Fcm:
         """Read a call: a message, or a wish for an access token."""
         path = request.path
         if path == TOKEN_PATH and request.method == b"POST":
-            return self.tokens.answer(request.body, self._wall_s())
+            return self.answer_token(request.body)
         access = self.doorkeeper.check(request.method, path, request.fields.get(b"authorization", b""))
         message = self.message(request.body)
-        fault = access.fault or message.fault or validated(access.project, message)
+        fault = access.fault or message.fault
         keys: UInt64Column = np.array([token_key(message.target)], dtype=np.uint64)
         edges = None if message.people.size == 1 else np.array([0, message.people.size], dtype=np.int64)
         return Ask(keys, message.people, edges, {} if fault is None else {0: fault}, note=access.project)
 
+    def answer_token(self, body: bytes) -> Reply:
+        """Answer at the token endpoint."""
+        return self.tokens.answer(body, self._wall_s())
+
     def message(self, body: bytes) -> Message:
         """Return what a body of any length says."""
         message = self.reader.read(body[:LARGEST_CALL])
-        return message if len(body) <= LARGEST_CALL else message._replace(fault=TOO_LARGE)
+        if len(body) > LARGEST_CALL:
+            return message._replace(fault=TOO_LARGE)
+        return message._replace(fault=VALIDATED) if message.validate_only and not message.fault else message
 
     def reply(self, ask: Ask, refused: Mapping[int, Refusal], whole: Refusal | None) -> Reply:
         """Answer a call."""
         told = whole or refused.get(0)
+        if told is VALIDATED:
+            return Reply(200, _TAKEN, validated(ask.note))
         if told is not None:
             return Reply(told.status, fields_of(told), told.body)
         return Reply(200, _TAKEN, taken(ask.note, self.names.next()))
@@ -143,9 +169,6 @@ def taken(project: bytes, name: bytes) -> bytes:
     return b'{\n  "name": "projects/%b/messages/0:%b"\n}\n' % (project, name)
 
 
-def validated(project: bytes, message: Message) -> Refusal | None:
-    """Return the answer to a message that was to be looked at only: good, and sent to nobody."""
-    if not message.validate_only:
-        return None
-    body = b'{\n  "name": "projects/%b/messages/fake_message_id"\n}\n' % project
-    return Refusal(200, "validate_only", body)
+def validated(project: bytes) -> bytes:
+    """Return the body of an answer to a message that was good, and sent to nobody."""
+    return b'{\n  "name": "projects/%b/messages/fake_message_id"\n}\n' % project

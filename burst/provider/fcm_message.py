@@ -67,7 +67,7 @@ class Message(NamedTuple):
     people: Int64Column
     fault: Refusal | None
     validate_only: bool = False
-    ident: str = ""  # the text in which the people stand, where that is the message's own value for it
+    to_device: bool = False
 
 
 _FOREIGN = np.array([FOREIGN], dtype=np.int64)
@@ -97,7 +97,9 @@ class MessageReader:
         ident = (message.data or {}).get("burst", "")
         people = self._people(ident, body)
         fault = self._fault(message)
-        return Message(target.encode(), people, fault, bool(said.validate_only or said.validateOnly), ident)
+        return Message(
+            target.encode(), people, fault, bool(said.validate_only or said.validateOnly), bool(message.token)
+        )
 
     def _people(self, ident: str, body: bytes) -> Int64Column:
         text = ident.encode() or body

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -148,8 +147,8 @@ class Front:
         """Take in requests that are whole with these bodies."""
         self._take_whole(link, event.ids, event.rows, event.length, now_ns)
 
-    def _read_bodies(self, link: ServedLink, bodies: Sequence[Body]) -> None:
-        """Look into bodies that came one by one: a payload is nobody's business but the device's."""
+    def _read_bodies(self, link: ServedLink, bodies: list[Body]) -> None:
+        """Look into bodies that came one by one; Apple's do not matter: a payload is the device's business."""
 
     def _take_loose(self, link: ServedLink, heads: list[Head], bodies: list[Body], now_ns: int) -> None:
         """Take in what came one by one; both lists are emptied."""
@@ -201,12 +200,16 @@ class Front:
                 witness.accept_span(person, person + 1, now_ns)
             else:
                 witness.counters[Counter.TRACERS if person == TRACERS else Counter.FOREIGN] += 1
-        text = None
+        self._say_one(link, stream_id, row)
+        self._accepted(link)
+        self.manners.after_requests(link, visit, 1)
+
+    def _say_one(self, link: ServedLink, stream_id: int, row: int) -> None:
+        """Answer one request with 200."""
+        streams, text = link.connection.streams, None
         if self.echo_id:
             text = streams["id"][row].tobytes() if streams["has_id"][row] else self._answers.fresh_id()
         self._answers.accept_one(link, cast("ServerConnection", link.connection), stream_id, row, text)
-        self._accepted(link)
-        self.manners.after_requests(link, visit, 1)
 
     @staticmethod
     def _note(link: ServedLink, rows: Int64Column, facts: Facts) -> None:

@@ -17,7 +17,7 @@ from burst.provider.refusal import Refusal
 JSON_KIND = b"application/json; charset=UTF-8"
 HTML_KIND = b"text/html; charset=UTF-8"
 _TYPES = "type.googleapis.com/"
-_FCM = {"@type": f"{_TYPES}google.firebase.fcm.v1.FcmError"}
+_FCM: dict[str, Any] = {"@type": f"{_TYPES}google.firebase.fcm.v1.FcmError"}
 _SERVICE = {"service": "fcm.googleapis.com"}
 _SIGN_IN = "See https://developers.google.com/identity/sign-in/web/devconsole-project."
 _CREDENTIAL = "OAuth 2 access token, login cookie or other valid authentication credential"
