@@ -58,8 +58,38 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("apns", {"silent": 0.02, "provider": {"silent": 0.02}}),
+    ("http", {"provider": {"tls": True}}),
+    (
+        "http",
+        {
+            "connections": 16,
+            "rate": "100k/s",
+            "provider": {
+                "dead": 0.05,
+                "latency": {"p50": "1ms", "p99": "5ms"},
+                "answers": [{"share": 0.05, "reason": "ServiceUnavailable"}],
+            },
+        },
+    ),
+    ("http", {"people_per_request": 100, "connections": 4, "provider": {"dead": 0.05}}),
+    ("http", {"connections": 64, "silent": 0.002, "provider": {"silent": 0.002}}),
+    ("sqs", {"provider": {"tls": True}}),
+    (
+        "sqs",
+        {
+            "connections": 4,
+            "tokens_per_message": 7,
+            "rate": "20k/s",
+            "provider": {
+                "dead": 0.05,
+                "latency": {"p50": "1ms", "p99": "5ms"},
+                "answers": [{"share": 0.05, "reason": "InternalError"}],
+            },
+        },
+    ),
+    ("sqs", {"silent": 0.02, "connections": 4, "provider": {"silent": 0.02}}),
 ]
-NETWORK = {"apns"}
+NETWORK = {"apns", "http", "sqs"}
 every_sink = pytest.mark.parametrize(
     ("name", "settings"),
     CASES,
@@ -89,12 +119,13 @@ class RealClock:
 class Provider:
     """The stand-in that a network sink of the suite sends to. ``provider`` in a case's settings is what it does."""
 
-    def __init__(self, wanted: dict[str, Any], people: int) -> None:
+    def __init__(self, wanted: dict[str, Any], people: int, dialect: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="burst-contract-"))
         behaviour = {key: value for key, value in wanted.items() if key != "tls"}
         house = House(
             self.folder / "keys",
             behaviour,
+            listen=(f"{dialect}=127.0.0.1:0",),
             tls=wanted.get("tls", False),
             run="run",
             audience=people,
@@ -104,9 +135,7 @@ class Provider:
 
     async def start(self) -> StandIn:
         await self._supervisor.start()
-        authority, tls = self._supervisor.authority, self._supervisor.house.tls
-        ca = str(authority.ca) if tls else ""
-        return StandIn(self._supervisor.url, ca, str(authority.p8), authority.key_id, authority.team_id)
+        return self._supervisor.stand_in()
 
     async def requests(self) -> int:
         return sum(state["requests"] for state in await self._supervisor.order("state"))
@@ -269,7 +298,8 @@ async def rig(clock, batch_of):
 
 
 async def _over_the_network(name: str, settings: dict[str, Any], people: int, worker: int, workers: int) -> Rig:
-    provider, woken, clock = Provider(settings.get("provider", {}), people), asyncio.Event(), RealClock()
+    dialect = SINKS[name].settings_class().dialect
+    provider, woken, clock = Provider(settings.get("provider", {}), people, dialect), asyncio.Event(), RealClock()
     stand_in = await provider.start()
     sink = built(name, settings)
     context = SinkContext(
