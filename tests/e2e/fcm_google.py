@@ -37,6 +37,7 @@ class Push:
     head: dict[str, str]
     body: dict[str, Any]
     size: int
+    at_s: float = field(default_factory=time.monotonic)
 
     @property
     def message(self) -> dict[str, Any]:
@@ -91,7 +92,16 @@ class Google:
     @property
     def settings(self) -> dict[str, Any]:
         """What points a sink here."""
-        return {"endpoint": f"http://127.0.0.1:{self.port}", "service_account": str(self.account())}
+        return {"endpoint": self.endpoint, "service_account": str(self.account())}
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def until(self, count: int) -> None:
+        """Wait until so many pushes have come."""
+        while len(self.pushes) < count:  # noqa: ASYNC110 (a list, not an event)
+            await asyncio.sleep(0.002)
 
     def account(self, **other: Any) -> Path:
         """Write the service account's file."""
