@@ -58,6 +58,23 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("apns", {"silent": 0.02, "provider": {"silent": 0.02}}),
+    ("fcm", {"provider": {"tls": True}}),
+    (
+        "fcm",
+        {
+            "connections": 2,
+            "streams": 300,
+            "rate": "100k/s",
+            "provider": {
+                "dead": 0.05,
+                "latency": {"p50": "1ms", "p99": "5ms"},
+                "answers": [{"share": 0.05, "reason": "UNAVAILABLE"}],
+                "reset_streams": 0.05,
+                "goaway": {"after_requests": 3000},
+            },
+        },
+    ),
+    ("fcm", {"silent": 0.02, "provider": {"silent": 0.02}}),
     ("http", {"provider": {"tls": True}}),
     (
         "http",
@@ -87,9 +104,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             },
         },
     ),
-    ("sqs", {"silent": 0.02, "connections": 4, "provider": {"silent": 0.02}}),
+    ("sqs", {"connections": 64, "silent": 0.002, "provider": {"silent": 0.002}}),
 ]
-NETWORK = {"apns", "http", "sqs"}
+NETWORK = {"apns", "fcm", "http", "sqs"}
 every_sink = pytest.mark.parametrize(
     ("name", "settings"),
     CASES,
@@ -520,6 +537,7 @@ async def test_a_tracer_comes_back_before_anybody_gets_anything(rig, name, setti
 async def test_the_engine_is_woken_for_every_answer(rig, name, settings):
     made = await rig(name, settings)
     await made.send_all(made.batch(0, 300))
+    made.read()  # whoever was woken while sending has to ask, or nobody wakes it again
     while len(made.answered) < 300:
         async with asyncio.timeout(HANG_S):
             await made.woken.wait()
