@@ -68,4 +68,4 @@ class Tracers:
                 raise TracerError(
                     f"tracer to {self._shown}: {REASONS[reason]}", hint="check queue, body and attributes"
                 )
-        return f"{len(found)} of {len(found)} tracer messages taken by {self._settings.queue}, MD5s as sent"
+        return f"{len(found)} of {len(found)} tracers accepted by {self._settings.queue}, MD5s as sent"
