@@ -26,6 +26,7 @@ class SinkRow:
 SINKS: dict[str, SinkRow] = {
     "apns": SinkRow("burst.sinks.apns:Apns", "burst.sinks.apns_settings:ApnsSettings"),
     "blackhole": SinkRow("burst.sinks.blackhole:Blackhole", "burst.sinks.blackhole:BlackholeSettings"),
+    "fcm": SinkRow("burst.sinks.fcm:Fcm", "burst.sinks.fcm_settings:FcmSettings"),
     "http": SinkRow("burst.sinks.http:Http", "burst.sinks.http_settings:HttpSettings"),
     "modelled": SinkRow("burst.sinks.modelled:Modelled", "burst.sinks.modelled_settings:ModelledSettings"),
     "sqs": SinkRow("burst.sinks.sqs:Sqs", "burst.sinks.sqs_settings:SqsSettings"),
