@@ -223,6 +223,8 @@ class H2Sender:
         """Return what has been answered since the last call. Raises what has ended the upkeep, if anything has."""
         if self._looking is not None and self._looking.done() and not self._looking.cancelled():
             self._looking.result()
+        if self._unwritten:
+            self._write_rest()  # who has nothing more to send does not ask for credit
         if self._unsendable:
             tickets, self._unsendable = np.concatenate(self._unsendable), []
             self._add(tickets, Answer.REFUSED, UNSENDABLE, self._clock.now_ns())
