@@ -201,6 +201,11 @@ class FcmBehaviour(Conduct):
     )
     project: str | None = Field(None, description="the only project there is; default: any")
     max_payload: SizeBytes = Field(4096, description="bytes of a message's notification and data together")
+    quota_refill: Literal["minute", "evenly"] = Field(
+        "minute",
+        description="minute: what rate allows in a minute may come at once, and is there again when the minute, which "
+        "began with the first message, is over; evenly: refilled all the time up to burst, as for the others",
+    )
     token_lifetime_ns: DurationNs = Field(
         3_600_000_000_000, alias="token_lifetime", description="how long an access token is good; Google's are 1h"
     )
@@ -218,7 +223,14 @@ class SqsBehaviour(Conduct):
     keep: bool | None = Field(
         None, description="whether messages wait to be received; default: yes, but in a run's own stand-in"
     )
-    max_in_flight: Count = Field(120_000, description="messages received and not deleted, a standard queue's limit")
+    unknown_queues: Literal["made", "refused"] | None = Field(
+        None, description="a queue that nobody created; default: made, or refused where ``queues`` names some"
+    )
+    max_kept: SizeBytes = Field(2**30, description="bytes of messages that wait in all queues; above it 503")
+    max_in_flight: Count = Field(120_000, ge=1, description="messages of a queue received and not deleted")
+    fifo_quota: QuotaSettings | None = Field(
+        None, description="calls of each action on each FIFO queue; Amazon's is 300/s; default: no limit"
+    )
 
 
 class SnsBehaviour(Conduct):

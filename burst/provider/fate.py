@@ -250,11 +250,15 @@ class Fates:
             fates = np.zeros(size, dtype=np.uint8)
         if self.behaviour.dead or self._dead_keys.size:
             fates[self.dead(keys)] = DEAD
-        granted = size if self._bucket is None else self._bucket.take(size, now_ns)
+        granted = self._grant(fates, now_ns)
         if self._token_quotas is not None:  # what the provider as a whole refuses is not counted against a token
             fates[:granted][self._token_quotas.refused(keys[:granted], now_ns)] = PER_TOKEN
         fates[granted:] = QUOTA
         return fates
+
+    def _grant(self, fates: UInt8Column, now_ns: int) -> int:
+        """Return how many of these requests, from the first on, the quota has room for; ``fates`` as drawn so far."""
+        return fates.size if self._bucket is None else self._bucket.take(fates.size, now_ns)
 
     def delays_ns(self, count: int) -> Int64Column:
         """Draw how long ``count`` answers take; zeros where the behaviour has no latency."""

@@ -115,7 +115,7 @@ class Fcm:
     """The dialect over HTTP/1.1."""
 
     words = GoogleWords()
-    whole_quota = True
+    whole_quota = False  # a call is one message: what is wrong with it is said whatever the quota
 
     def __init__(
         self, behaviour: FcmBehaviour, run: str, tokens: AccessTokens, wall_s: Callable[[], float], names: Names

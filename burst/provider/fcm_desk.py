@@ -11,6 +11,7 @@ from burst.provider.dialect import Dialect
 from burst.provider.either_desk import EitherDesk
 from burst.provider.fate import Fates
 from burst.provider.fcm import Fcm, Names
+from burst.provider.fcm_fates import FcmFates
 from burst.provider.fcm_front import FcmFront, FcmIntake
 from burst.provider.google_tokens import AccessTokens, Account
 from burst.provider.manners import Behaved
@@ -30,7 +31,8 @@ class FcmDesk(EitherDesk):
     def make_fates(self, behaviour: Behaviour) -> Fates:
         """Return the fates of a behaviour, in Google's words."""
         means = self.means
-        return Fates(
+        return FcmFates(
+            behaviour.fcm,
             self.conduct(behaviour),
             means.seed,
             process=means.process,
