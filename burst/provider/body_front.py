@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from burst.model.batch import Int64Column
+from burst.model.identity import FOREIGN
 from burst.model.ports import Clock
 from burst.provider.call_answers import Answer, CallAnswers, FieldsOf
 from burst.provider.call_intake import ASIDE, CallIntake
@@ -17,7 +18,7 @@ from burst.provider.loose import TRACERS, Fact, Facts
 from burst.provider.refusal import Refusal
 from burst.provider.visit import Manners
 from burst.runs.witness import WitnessPart
-from burst.wire.h2_server import LARGEST_BODY, Bodies, Body, ServerConnection
+from burst.wire.h2_server import Bodies, Body, ServerConnection
 
 
 class BodyFront(Front):
@@ -77,16 +78,21 @@ class BodyFront(Front):
     def _take_bodies(self, link: ServedLink, event: Bodies, now_ns: int) -> None:
         streams, ids, rows, texts = link.connection.streams, event.ids, event.rows, event.bodies
         before = streams["refused"][rows]
-        if event.length > LARGEST_BODY or (before == self.intake.aside).any():
+        has_id = streams["has_id"][rows]
+        if not self.intake.reads_all and not self.fates.judged and has_id.all():
+            self._take_whole(link, ids, rows, event.length, now_ns)
+            return
+        if event.length > texts.shape[1] or (before == self.intake.aside).any():
             whole = zip(ids.tolist(), rows.tolist(), texts, strict=True)
             bodies = [Body(stream, row, text.tobytes(), event.length) for stream, row, text in whole]
             self._read_bodies(link, bodies)
             if len(bodies) < ids.size:
                 ids, rows = np.array([(body.stream_id, body.row) for body in bodies], dtype=np.int64).reshape(-1, 2).T
         else:
-            found, has_id = self.intake.shapes.read(texts), streams["has_id"][rows]
+            found = self.intake.shapes.read(texts)
             streams["key"][rows] = found.key
-            streams["index"][rows] = np.where(has_id, streams["index"][rows], found.index)
+            named = has_id | (found.index == FOREIGN)  # by the head, or at least by nothing in the body
+            streams["index"][rows] = np.where(named, streams["index"][rows], found.index)
             streams["refused"][rows] = np.where(before, before, found.refused) if before.any() else found.refused
         if ids.size:
             self._take_whole(link, ids, rows, event.length, now_ns)
@@ -103,7 +109,7 @@ class BodyFront(Front):
             read = intake.read_body if body.length == len(body.content) else intake.read_long
             found = read(body.content)
             streams["key"][row] = token_key(found.token)
-            if not streams["has_id"][row]:
+            if not streams["has_id"][row] and found.person != FOREIGN:
                 streams["index"][row] = found.person
             if not streams["refused"][row]:
                 streams["refused"][row] = found.refused
@@ -119,7 +125,10 @@ class BodyFront(Front):
         self.manners.after_requests(link, link.note, 1)
 
     def _is_plain(self, link: ServedLink, row: int, length: int) -> bool:
-        return link.connection.streams["index"][row] >= TRACERS and super()._is_plain(link, row, length)
+        streams = link.connection.streams
+        if not length and not self._empty and not streams["refused"][row]:
+            return self.fates.plain and streams["index"][row] >= TRACERS and not link.note.gave_up
+        return streams["index"][row] >= TRACERS and super()._is_plain(link, row, length)
 
     def _witness(self, sight: int, index: Int64Column, now_ns: int) -> None:
         super()._witness(sight, self.intake.crowds.spread(index), now_ns)

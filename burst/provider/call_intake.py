@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ class CallIntake(Intake):
     own: ClassVar[Mapping[bytes, bytes]] = {}
     checked: ClassVar[frozenset[bytes]] = frozenset((b":path", b"authorization"))
     ident: ClassVar[bytes] = b""
+    reads_all = True  # whether bodies matter where their heads have said whom they are for
 
     def __init__(self, run: str, check: Check, largest: int, any_fault: Refusal) -> None:
         super().__init__(run, check, _never, largest)
@@ -93,3 +95,8 @@ class CallIntake(Intake):
 
 def _never(names: list[bytes]) -> bool:  # noqa: ARG001 (a field given twice is no matter)
     return False
+
+
+def bodiless(found: Refusal | None) -> Refusal | None:
+    """Return a refusal as HEAD is told it (RFC 9110, section 9.3.2)."""
+    return None if found is None else replace(found, body=b"")

@@ -23,7 +23,7 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
     "fcm": ("h2", "http/1.1"),
     "sqs": ("http/1.1",),
     "sns": ("http/1.1",),
-    "http": ("http/1.1",),
+    "http": ("h2", "http/1.1"),
 }
 
 

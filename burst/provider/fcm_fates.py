@@ -1,6 +1,6 @@
 """The fates of messages to FCM, whose quota is a bucket of its own kind.
 
-Source: Firebase, "FCM throttling and quotas": so many messages a minute for a project (600,000 unless more was granted);
+Source: Firebase, "FCM throttling and quotas": so many messages a minute for a project (600,000 unless it has more);
 over it 429 until the quota is refilled in the following minute; minutes are not aligned to the clock; client errors
 count, but for 429. Firebase, "Scale your FCM requests": each message takes a quota token from a bucket that is refilled
 to the full at the end of its minute.

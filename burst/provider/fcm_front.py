@@ -12,7 +12,7 @@ from burst.model.ports import Clock
 from burst.provider.body_front import BodyFront
 from burst.provider.body_shapes import Reading
 from burst.provider.call_answers import Answer
-from burst.provider.call_intake import ASIDE, CallIntake
+from burst.provider.call_intake import ASIDE, CallIntake, bodiless
 from burst.provider.dialect import Reply
 from burst.provider.fate import Fates, token_key
 from burst.provider.fcm import LARGEST_CALL, TOKEN_PATH, VALIDATED, Fcm, Names, taken, validated
@@ -48,7 +48,7 @@ class FcmIntake(CallIntake):
         access = self._fcm.doorkeeper.check(method, path, fields.get(b"authorization", b""))
         if access.project:
             self.projects[token_key(path)] = access.project
-        return access.fault
+        return bodiless(access.fault) if method == b"HEAD" else access.fault
 
     def inherit(self, before: LooseIntake) -> None:
         """Take over what calls under way carry the numbers of."""

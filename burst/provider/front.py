@@ -22,7 +22,7 @@ from burst.provider.scribe import note
 from burst.provider.visit import Manners, Sums, Visit
 from burst.runs.witness import Counter, WitnessPart
 from burst.wire.frames import END_HEADERS, END_STREAM, ErrorCode, FrameType, frame
-from burst.wire.h2_server import Bodies, Body, Cancelled, Head, Heads, ServerConnection
+from burst.wire.h2_server import LARGEST_BODY, Bodies, Body, Cancelled, Head, Heads, ServerConnection
 from burst.wire.hpack_error import HpackError
 from burst.wire.transport import H2Link
 
@@ -46,9 +46,11 @@ class Front:
     ----------
     go_ns : outages count from here: GO, or the start where there is no run; ``NEVER_NS`` while a run waits for GO
     columns : what is kept of each open stream
+    most_body : bytes that connections to come keep of a body
     """
 
     columns: ClassVar[dict[str, type]] = STREAM_COLUMNS
+    most_body = LARGEST_BODY
 
     def __init__(
         self, fates: Fates, intake: Intake, witness: WitnessPart | None, clock: Clock, manners: Manners

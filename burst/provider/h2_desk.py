@@ -40,7 +40,9 @@ class H2Desk:
 
     def make_link(self) -> ServedLink:
         """Make the protocol of a new connection."""
-        return _Link(self.manners.connection(self.front.columns), self.front, self._means.noticed)
+        connection = self.manners.connection(self.front.columns)
+        connection.most_body = self.front.most_body
+        return _Link(connection, self.front, self._means.noticed)
 
     def go(self, go_ns: int) -> None:
         """Count outages and changes of limits from here."""

@@ -24,12 +24,16 @@ from burst.wire.h1_server import Request
 
 _JSON = ((b"content-type", b"application/json"),)
 _TOKEN = re.compile(rb'"token"\s*:\s*"([^"]{1,512})"').search
+_BODILESS = frozenset((204, 205))  # RFC 9110, sections 15.3.5 and 15.3.6
 _TAKES = frozenset((b"POST", b"PUT", b"PATCH", b"GET", b"DELETE"))
 
 
 def told(status: int, reason: str, retry_after_s: int | None = None) -> Refusal:
     """Return a refusal with a small JSON body."""
     return Refusal(status, reason, json.dumps({"error": reason}, separators=(",", ":")).encode(), retry_after_s)
+
+
+TOO_LARGE = told(413, "PayloadTooLarge")
 
 
 class WebWords:
@@ -63,17 +67,43 @@ class Web:
         self._ids = IdText(run)
         name = behaviour.authorization_env
         self._wanted = os.environ.get(name, "").encode() if name else None
-        self._taken = Reply(
-            behaviour.status, _JSON if behaviour.status != 204 else (), b"" if behaviour.status == 204 else b"{}"
-        )
+        self.taken = Refusal(behaviour.status, "", b"" if behaviour.status in _BODILESS else b"{}")
 
     def read(self, request: Request, caller: Caller, now_ns: int) -> Ask:  # noqa: ARG002 (a port's method)
         """Read a call."""
         people = self.people_of(request)
-        found = _TOKEN(request.body)
-        keys: UInt64Column = np.array([token_key(found[1] if found else b"")], dtype=np.uint64)
+        keys: UInt64Column = np.array([token_key(self.token_of(request.body))], dtype=np.uint64)
         edges = None if people.size == 1 else np.array([0, people.size], dtype=np.int64)
         return Ask(keys, people, edges, whole=self._fault(request))
+
+    def fault_of_head(self, method: bytes, shown: bytes) -> Refusal | None:
+        """Return why a call is refused by its method or by the ``authorization`` that it shows."""
+        if method not in _TAKES:
+            return told(405, "MethodNotAllowed")
+        if self._wanted is not None and not hmac.compare_digest(shown, self._wanted):
+            return told(401, "Unauthorized")
+        kind = self._behaviour.auth
+        if kind == "bearer" and not re.fullmatch(rb"(?i:bearer) +\S+", shown):
+            return told(401, "Unauthorized")
+        if kind == "basic" and not _is_basic(shown):
+            return told(401, "Unauthorized")
+        return None
+
+    @staticmethod
+    def token_of(body: bytes) -> bytes:
+        """Return the device token that a body names, empty where it names none."""
+        found = _TOKEN(body)
+        token: bytes = found[1] if found else b""
+        return token
+
+    def fields_of(self, told: Refusal) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the fields of an answer beside its status."""
+        fields: tuple[tuple[bytes, bytes], ...] = _JSON if told.body else ()
+        if told.retry_after_s is not None:
+            fields = (*fields, (b"retry-after", b"%d" % told.retry_after_s))
+        if told.status == 401:
+            fields = (*fields, (b"www-authenticate", self._behaviour.auth.title().encode()))
+        return fields
 
     def people_of(self, request: Request) -> Int64Column:
         """Return whom a call is for; ``FOREIGN`` or ``TRACERS`` where it names nobody."""
@@ -88,31 +118,13 @@ class Web:
         return np.array([FOREIGN], dtype=np.int64)
 
     def _fault(self, request: Request) -> Refusal | None:
-        if request.method not in _TAKES:
-            return told(405, "MethodNotAllowed")
-        if len(request.body) > self._behaviour.max_payload:
-            return told(413, "PayloadTooLarge")
-        shown = request.fields.get(b"authorization", b"")
-        if self._wanted is not None and not hmac.compare_digest(shown, self._wanted):
-            return told(401, "Unauthorized")
-        kind = self._behaviour.auth
-        if kind == "bearer" and not re.fullmatch(rb"(?i:bearer) +\S+", shown):
-            return told(401, "Unauthorized")
-        if kind == "basic" and not _is_basic(shown):
-            return told(401, "Unauthorized")
-        return None
+        found = self.fault_of_head(request.method, request.fields.get(b"authorization", b""))
+        return TOO_LARGE if found is None and len(request.body) > self._behaviour.max_payload else found
 
     def reply(self, ask: Ask, refused: Mapping[int, Refusal], whole: Refusal | None) -> Reply:  # noqa: ARG002
         """Answer a call."""
-        found = whole or refused.get(0)
-        if found is None:
-            return self._taken
-        fields: tuple[tuple[bytes, bytes], ...] = _JSON
-        if found.retry_after_s is not None:
-            fields = (*_JSON, (b"retry-after", b"%d" % found.retry_after_s))
-        if found.status == 401:
-            fields = (*fields, (b"www-authenticate", self._behaviour.auth.title().encode()))
-        return Reply(found.status, fields, found.body)
+        found = whole or refused.get(0) or self.taken
+        return Reply(found.status, self.fields_of(found), found.body)
 
     def broken(self, status: int, what: str) -> Reply:
         """Answer what is no HTTP/1.1."""

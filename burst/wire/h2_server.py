@@ -18,7 +18,7 @@ from burst.wire.layout import Layout, Rows
 from burst.wire.plain import Group
 from burst.wire.streams import LARGEST, Streams
 
-LARGEST_BODY = 16_384  # bytes kept of a request's body, four times what Apple takes
+LARGEST_BODY = 16_384  # bytes kept of a request's body unless it is said otherwise, four times what Apple takes
 BODY_AWAITED, ANSWER_OWED, ANSWERING, BODY_COMES = 1, 2, 3, 4
 # Streams a peer may reset, or make us reset by breaking a rule, beyond those it let us answer: more is an attack
 # (CVE-2023-44487 "rapid reset", CVE-2025-8671 "made you reset"). A client
@@ -57,7 +57,7 @@ class Head(NamedTuple):
 class Bodies:
     """Bodies that have come whole, all of one length: stream ids, rows in ``streams``, the bodies (k, length).
 
-    ``length`` is the true one: of a body longer than ``LARGEST_BODY`` only so much is kept.
+    ``length`` is the true one: of a body longer than ``most_body`` only so much is kept.
     """
 
     ids: Int64Column
@@ -114,6 +114,7 @@ class ServerConnection(H2Connection):
         )
         self.pinned = frozenset({b":method", b":scheme", b":authority", b"content-length", b"te"})
         self._preface_left = PREFACE
+        self.most_body = LARGEST_BODY  # bytes kept of a body
         self._limit = LARGEST  # of streams at once, as far as the peer knows it
         self._most_resets = self._resets_left = max(_RESETS, _RESETS_A_STREAM * max_concurrent_streams)
         self.last_id = 0
@@ -176,7 +177,7 @@ class ServerConnection(H2Connection):
         streams.state[rows] = ANSWER_OWED
         for group in bodies:
             at = rows if len(bodies) == 1 else streams.rows_of(group.ids)
-            self.events.append(Bodies(group.ids, at, group.rows[:, :LARGEST_BODY], group.length))
+            self.events.append(Bodies(group.ids, at, group.rows[:, : self.most_body], group.length))
         return True
 
     def _take_head(self, stream_id: int, fields: list[Pair], layout: Layout | None, *, ended: bool, fault: str) -> bool:
@@ -224,7 +225,7 @@ class ServerConnection(H2Connection):
             return
         if row < 0 or self.streams.state[row] not in {BODY_AWAITED, BODY_COMES}:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the request")
-        arriving = self._arrive(stream_id, content, flow, LARGEST_BODY)
+        arriving = self._arrive(stream_id, content, flow, self.most_body)
         self.streams.state[row] = BODY_COMES
         if ended:
             self._finish(stream_id, row)
