@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from burst.provider.sns_words import SnsError, wrong
 
-ACCOUNT = "123456789012"
+ACCOUNT = "000000000000"
 """The account that everything belongs to; those of other accounts are taken for good, too."""
 
 FIFO = ".fifo"

@@ -29,6 +29,7 @@ SINKS: dict[str, SinkRow] = {
     "fcm": SinkRow("burst.sinks.fcm:Fcm", "burst.sinks.fcm_settings:FcmSettings"),
     "http": SinkRow("burst.sinks.http:Http", "burst.sinks.http_settings:HttpSettings"),
     "modelled": SinkRow("burst.sinks.modelled:Modelled", "burst.sinks.modelled_settings:ModelledSettings"),
+    "sns": SinkRow("burst.sinks.sns:Sns", "burst.sinks.sns_settings:SnsSettings"),
     "sqs": SinkRow("burst.sinks.sqs:Sqs", "burst.sinks.sqs_settings:SqsSettings"),
 }
 

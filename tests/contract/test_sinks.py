@@ -90,6 +90,28 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("http", {"people_per_request": 100, "connections": 4, "provider": {"dead": 0.05}}),
     ("http", {"connections": 64, "silent": 0.002, "provider": {"silent": 0.002}}),
+    ("sns", {"provider": {"tls": True}}),
+    (
+        "sns",
+        {
+            "connections": 8,
+            "rate": "100k/s",
+            "provider": {
+                "latency": {"p50": "1ms", "p99": "5ms"},
+                "answers": [{"share": 0.05, "reason": "InternalError"}],
+                "sns": {"throttles": "entries", "quota": {"rate": "50k/s", "burst": 1000}},
+            },
+        },
+    ),
+    (
+        "sns",
+        {
+            "target_arn": "arn:aws:sns:us-east-1:123456789012:endpoint/APNS/app/${token}",
+            "connections": 16,
+            "provider": {"dead": 0.05, "answers": [{"share": 0.05, "reason": "ServiceUnavailable"}]},
+        },
+    ),
+    ("sns", {"connections": 64, "silent": 0.002, "provider": {"silent": 0.002}}),
     ("sqs", {"provider": {"tls": True}}),
     (
         "sqs",
@@ -106,7 +128,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("sqs", {"connections": 64, "silent": 0.002, "provider": {"silent": 0.002}}),
 ]
-NETWORK = {"apns", "fcm", "http", "sqs"}
+NETWORK = {"apns", "fcm", "http", "sns", "sqs"}
 ASKED_AT_OPENING = {"fcm": 1}
 """Requests that carry nobody: the access token of FCM."""
 every_sink = pytest.mark.parametrize(
