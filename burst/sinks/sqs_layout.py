@@ -83,7 +83,7 @@ def fill_all(
         _, tokens, text = found[0]
         width = len(text.raw)
         if not text.columns:
-            return Run(memoryview(text.raw * count), list(range(0, width * count + 1, width or 1)), alike=True)
+            return Run(memoryview(text.raw * count), [width * number for number in range(count + 1)], alike=True)
         rows = fill(text, columns_of(None, tokens), count)
         return Run(_view(rows.reshape(-1)), list(range(0, width * count + 1, width)))
     widths = np.empty(count, dtype=np.int64)

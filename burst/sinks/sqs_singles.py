@@ -36,6 +36,7 @@ class SingleMaker:
 
     def __init__(self, settings: SqsSettings, context: SinkContext) -> None:
         self.per_call = settings.messages_per_call
+        self.numbers = [str(number) for number in range(self.per_call)] * 2
         self.forms = Forms(settings, context)
         self._people = Rendering("", context)
 
@@ -79,7 +80,7 @@ class Singles:
         self._entries: Run | None = None
         self._bodies: Run | None = None
         self._digested: Run | None = None
-        self._first: tuple[str, str] = ("", "")
+        self._same: list[str] = []  # the digest of all bodies, where they are alike
         self._sizes: list[int] = []  # of the messages before each position, where they are not all alike
         self._size = 0
 
@@ -125,13 +126,16 @@ class Singles:
 
     def numbers(self, lo: int, hi: int) -> list[str]:
         """Return the Ids of the entries lo..hi."""
-        return [str(position % self._per_call) for position in range(lo, hi)]
+        first = lo % self._per_call
+        return self._maker.numbers[first : first + hi - lo]
 
     def body_digests(self, lo: int, hi: int) -> list[str]:
         """Return the MD5 of each message's body, in hex."""
         if self._bodies is None:
             self._bodies = self._run("body")
-        return _digests(self._bodies, lo, hi)
+            if self._bodies.alike:
+                self._same = _digests(self._bodies, 0, 1) * self._per_call
+        return self._same[: hi - lo] or _digests(self._bodies, lo, hi)
 
     def attribute_digests(self, lo: int, hi: int) -> list[str]:
         """Return the MD5 of each message's attributes; empty texts where there are none."""
@@ -144,6 +148,4 @@ class Singles:
 
 def _digests(run: Run, lo: int, hi: int) -> list[str]:
     data, starts = run.data, run.starts
-    if run.alike:
-        return [_md5(data[: starts[1]]).hexdigest()] * (hi - lo)
     return [_md5(data[starts[at] : starts[at + 1]]).hexdigest() for at in range(lo, hi)]
