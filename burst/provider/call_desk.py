@@ -221,7 +221,8 @@ class CallDesk:
         act, sight = Act(int(self.fates.acts[fate])), Sight(int(self.fates.sights[fate]))
         if act == Act.RESET and sight == Sight.REFUSE:
             sight = Sight.HANG  # over HTTP/1.1 there is no way to say that nothing was processed
-        note(self.sums, self._means.witness, sight, ask.people, now_ns)
+        if ask.people.size:
+            note(self.sums, self._means.witness, sight, ask.people, now_ns)
         if sight == Sight.ACCEPT:
             self.dialect.reply(ask, ask.faults, None)  # it is done all the same
         if act == Act.GARBLE:

@@ -30,7 +30,7 @@ class Means:
     folder: Path = Path()  # that paths in a behaviour are relative to
     aws_file: str = ""  # the credentials that a client of SQS and SNS must sign with
     google_file: str = ""  # the service account that a client of FCM must be
-    answers_held: bool = False  # whether it keeps what is sent to it: a run's own stand-in has nobody to receive it
+    of_run: bool = False  # whether it serves a run: nobody is there to receive what a run sends
 
 
 class Desk(Protocol):

@@ -107,7 +107,7 @@ class Serving:
             folder=Path(brief.folder),
             aws_file=brief.aws_file,
             google_file=brief.google_file,
-            answers_held=bool(brief.run),
+            of_run=bool(brief.run),
         )
 
     def _now_s(self) -> float:

@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from burst.provider.sqs_faults import SqsError, fault
+from burst.policy.bucket import TokenBucket
+from burst.provider.behaviour import QuotaSettings
+from burst.provider.sqs_dedup import Memory
+from burst.provider.sqs_faults import SqsError
 from burst.provider.sqs_message import wrong
 from burst.provider.sqs_settings import FIFO, TOLD, Redrive, check_name, defaults, read_attributes, read_redrive
+from burst.provider.sqs_store import Store
 
 ACCOUNT = "000000000000"
 MOST_QUEUES = 100_000  # a client that asks for ever other names is told that there are no more
 
 
+class Limits:
+    """What holds for all queues of a stand-in: a rate for each action on a FIFO queue, bytes that all of them keep."""
+
+    def __init__(self) -> None:
+        self.fifo: QuotaSettings | None = None
+        self.most_kept = 1 << 30
+        self.queues: dict[str, Queue] = {}
+
+
 class Queue:
     """A queue as it was created. Attributes are texts, as SQS writes them; those that matter often are numbers too."""
 
-    def __init__(self, name: str, region: str, attributes: Mapping[str, str], now_s: float) -> None:
+    def __init__(self, name: str, region: str, attributes: Mapping[str, str], now_s: float, limits: Limits) -> None:
         self.name = name
         self.fifo = name.endswith(FIFO)
         self.arn = f"arn:aws:sqs:{region}:{ACCOUNT}:{name}"
@@ -25,6 +38,10 @@ class Queue:
         self.created_s = self.modified_s = int(now_s)
         self.purged_s = 0.0
         self.sequence = 0  # of a FIFO queue's messages
+        self.memory = Memory()  # of a FIFO queue
+        self.store = Store(fifo=self.fifo)
+        self.limits = limits
+        self._buckets: dict[str, TokenBucket] = {}
         self._apply()
 
     def _apply(self) -> None:
@@ -46,6 +63,26 @@ class Queue:
         self.modified_s = int(now_s)
         self._apply()
 
+    def room_for(self, size: int) -> bool:
+        """Say whether so many bytes more may be kept."""
+        kept = self.store.shelf.size + size
+        return kept <= self.limits.most_kept and (
+            len(self.limits.queues) == 1
+            or kept + sum(queue.store.shelf.size for queue in self.limits.queues.values() if queue is not self)
+            <= self.limits.most_kept
+        )
+
+    def check_rate(self, action: str, now_ns: int) -> None:
+        """Count a call of an action on a FIFO queue. Raises SqsError where there are too many."""
+        quota = self.limits.fifo
+        if not self.fifo or quota is None or self.attributes["FifoThroughputLimit"] == "perMessageGroupId":
+            return
+        bucket = self._buckets.get(action)
+        if bucket is None or bucket.rate_per_s != quota.rate_per_s or bucket.burst != quota.burst:
+            bucket = self._buckets[action] = TokenBucket(quota.rate_per_s, quota.burst)
+        if not bucket.take(1, now_ns):
+            raise SqsError("ThrottlingException", "Rate exceeded")
+
     def next_sequence(self) -> str:
         """Return the next message's number: 20 digits, ever growing."""
         self.sequence += 1
@@ -57,7 +94,8 @@ class Queues:
 
     def __init__(self, wall_s: Callable[[], float]) -> None:
         self._wall_s = wall_s
-        self.by_name: dict[str, Queue] = {}
+        self.limits = Limits()
+        self.by_name = self.limits.queues
         self._by_url: dict[str, Queue] = {}
         self._deleted: set[str] = set()
         self.made = True
@@ -82,7 +120,7 @@ class Queues:
                 check_name(name)
             except SqsError:
                 raise SqsError("QueueDoesNotExist", "") from None
-            queue = self.by_name[name] = Queue(name, region, {}, self._wall_s())
+            queue = self.by_name[name] = Queue(name, region, {}, self._wall_s(), self.limits)
         return queue
 
     def create(self, name: str, region: str, given: Mapping[str, Any]) -> Queue:
@@ -112,7 +150,7 @@ class Queues:
         self._check_redrive(attributes, fifo=fifo)
         if len(self.by_name) >= MOST_QUEUES:
             raise SqsError("OverLimit", f"There are {MOST_QUEUES} queues already.")
-        queue = self.by_name[name] = Queue(name, region, attributes, self._wall_s())
+        queue = self.by_name[name] = Queue(name, region, attributes, self._wall_s(), self.limits)
         self._deleted.discard(name)
         return queue
 
@@ -145,6 +183,3 @@ class Queues:
             raise wrong(start + "Dead letter target does not exist.")
         if redrive.target.endswith(FIFO) != fifo:
             raise wrong(start + "Dead-letter queue must be same type of queue as the source.")
-
-
-NO_QUEUE = fault("QueueDoesNotExist")

@@ -2,52 +2,16 @@
 
 import hashlib
 
-import botocore.session
 import numpy as np
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from burst.model.identity import TRACER, id_prefix, write_ids
-from burst.provider.supervisor import House, Supervisor
-from burst.runs.witness import Counter, WitnessPart
+from burst.runs.witness import Counter
+from tests.sqs_cloud import Cloud
 
 RUN = "queues"
 PREFIX = id_prefix(RUN)
-
-
-class Cloud:
-    """A stand-in of SQS with a witness of a hundred people, and a client of it."""
-
-    def __init__(self, folder, behaviour=None) -> None:
-        self.house = Supervisor(
-            House(folder / "keys", behaviour or {}, listen=("sqs=127.0.0.1:0",), run=RUN, audience=100, witness=folder)
-        )
-
-    async def __aenter__(self):
-        await self.house.start()
-        await self.house.go(1)
-        return self
-
-    async def __aexit__(self, *_):
-        await self.house.stop()
-
-    def client(self, **keys):
-        session = botocore.session.Session()
-        session.set_config_variable("credentials_file", self.house.stand_in().aws_file)
-        return session.create_client(
-            "sqs",
-            endpoint_url=self.house.url,
-            region_name="eu-central-1",
-            config=Config(retries={"total_max_attempts": 1}),
-            **keys,
-        )
-
-    def witness(self) -> WitnessPart:
-        return WitnessPart.open(self.house.parts()[0])
-
-    def url(self, name: str = "burst") -> str:
-        return f"{self.house.url}/000000000000/{name}"
 
 
 def body_of(*people: int) -> str:
@@ -55,7 +19,7 @@ def body_of(*people: int) -> str:
 
 
 async def test_a_batch_is_taken_and_everybody_in_it_is_seen(tmp_path):
-    async with Cloud(tmp_path) as cloud:
+    async with Cloud(tmp_path, run=RUN) as cloud:
         entries = [{"Id": str(at), "MessageBody": body_of(at + 3)} for at in range(10)]
         answer = cloud.client().send_message_batch(QueueUrl=cloud.url(), Entries=entries)
         assert [row["Id"] for row in answer["Successful"]] == [str(at) for at in range(10)]
@@ -66,7 +30,7 @@ async def test_a_batch_is_taken_and_everybody_in_it_is_seen(tmp_path):
 
 
 async def test_messages_that_carry_many_people_count_for_all_of_them(tmp_path):
-    async with Cloud(tmp_path) as cloud:
+    async with Cloud(tmp_path, run=RUN) as cloud:
         bodies = [
             body_of(1, 2, 3),
             body_of(10),
@@ -82,7 +46,7 @@ async def test_messages_that_carry_many_people_count_for_all_of_them(tmp_path):
 
 
 async def test_an_entry_that_is_wrong_fails_alone(tmp_path):
-    async with Cloud(tmp_path) as cloud:
+    async with Cloud(tmp_path, run=RUN) as cloud:
         entries = [{"Id": "a", "MessageBody": body_of(1)}, {"Id": "b", "MessageBody": body_of(2) + "\x01"}]
         answer = cloud.client().send_message_batch(QueueUrl=cloud.url(), Entries=entries)
         (failed,) = answer["Failed"]
@@ -92,7 +56,7 @@ async def test_an_entry_that_is_wrong_fails_alone(tmp_path):
 
 
 async def test_a_wrong_key_is_refused_as_at_amazon(tmp_path):
-    async with Cloud(tmp_path) as cloud:
+    async with Cloud(tmp_path, run=RUN) as cloud:
         with pytest.raises(ClientError) as caught:
             cloud.client(aws_access_key_id="AKIAX", aws_secret_access_key="y").send_message(
                 QueueUrl=cloud.url(), MessageBody=body_of(5)
