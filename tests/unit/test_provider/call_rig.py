@@ -1,4 +1,4 @@
-"""A stand-in of a dialect of calls in this process, and clients of both versions of HTTP that write bytes themselves."""
+"""A stand-in of a dialect of calls in this process, and clients of both versions of HTTP that write bytes."""
 
 import asyncio
 import contextlib
@@ -194,7 +194,7 @@ def odd_message(rng: random.Random, who: str) -> bytes:
         lambda: text.replace("Goal", who[:4]),
         lambda: text.replace("Goal", who),
         lambda: text.replace("Goal", device),
-        lambda: text.replace(device[5], "\\u%04x" % ord(device[5]), 1),
+        lambda: text.replace(device, f"{device[:5]}\\u{ord(device[5]):04x}{device[6:]}"),
         lambda: text.replace(device, device[:30] + rng.choice(' "\\é%.') + device[31:]),
         lambda: text.replace(who, who.upper()),
         lambda: text.replace(who, ident(rng.randrange(50), "another")),
