@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
 import re
+from binascii import unhexlify
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,7 +16,7 @@ from burst.model.batch import Int64Column
 from burst.model.identity import FOREIGN, NOTIFICATION, IdText, id_prefix
 from burst.model.units import NS_PER_S
 from burst.provider.aws_auth import AwsAuth
-from burst.provider.aws_query import Dates, error_xml, read_form, read_value, result_xml, xml
+from burst.provider.aws_query import Dates, Node, error_xml, listed, read_form, read_value, result_xml
 from burst.provider.behaviour import Behaviour
 from burst.provider.desk import Means
 from burst.provider.dialect import Ask, Reply
@@ -37,6 +39,9 @@ _REGION = re.compile(rb"Credential=[^/,\s]+/[0-9]{8}/([a-z0-9\-]+)/sns/").search
 _PLATFORM = re.compile(r":endpoint/([A-Z_]+)/").search
 _NOBODY = np.array([FOREIGN], dtype=np.int64)
 _BATCH = b"Action=PublishBatch&"
+_DIGITS = 12  # of an index in an id
+_SEVERAL = (b"+", b"%2B")  # what follows on an id that names several people
+_MOST_ARNS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class Sns:
         self._forms = Forms()
         self._uuids = self.kept.uuids
         self._dates = Dates()
+        self._arns: dict[bytes, str] = {}
         self._throttled = told("Throttling")
         if (quota := behaviour.conduct("sns").quota) is not None and quota.retry_after_ns is not None:
             self._throttled = self.words.quota(-(-quota.retry_after_ns // NS_PER_S))
@@ -125,7 +131,12 @@ class Sns:
         return Ask(_keys(len(ids)), people, edges, faults, whole, Publishing(ids, topic.fifo))
 
     def _topic(self, raw: bytes) -> Topic:
-        return self._topics.find(unquote_plus(raw.decode("ascii", "replace")))
+        arn = self._arns.get(raw)
+        if arn is None:
+            if len(self._arns) >= _MOST_ARNS:
+                self._arns.clear()
+            arn = self._arns[raw] = unquote_plus(raw.decode("ascii", "replace"))
+        return self._topics.find(arn)
 
     def _faults(self, plan: Plan, values: tuple[bytes, ...], topic: Topic) -> dict[int, Refusal]:
         """Return entries that are refused for what they are."""
@@ -146,15 +157,28 @@ class Sns:
     def _people(self, plan: Plan, values: tuple[bytes, ...]) -> tuple[Int64Column, Int64Column | None]:
         """Return whom the entries of a call are for, and where each one's people begin (None: one each)."""
         if plan.messages is not None:
-            messages = plan.messages(values)
-            people = self._ids.people(b"&".join(messages))
-            if people.size == len(messages) and all(self._prefix in message for message in messages):
+            people = self._one_each(plan.messages(values))
+            if people is not None:
                 return people, None
         found = [self._people_of([values[at] for at in entry.values()]) for entry in plan.entries]
         sizes = [one.size for one in found]
         if set(sizes) == {1}:
             return np.concatenate(found), None
         return np.concatenate(found), np.concatenate(([0], np.cumsum(sizes)))
+
+    def _one_each(self, messages: tuple[bytes, ...]) -> Int64Column | None:
+        """Return whom messages are for that name one person each, once; None where others are among them."""
+        prefix = self._prefix
+        parts = b"&".join(messages).split(prefix)
+        if len(parts) != len(messages) + 1 or not all(prefix in message for message in messages):
+            return None
+        if any(part.startswith(_SEVERAL, _DIGITS) for part in parts):
+            return None
+        try:
+            raw = unhexlify(b"0000" + b"0000".join([part[:_DIGITS] for part in parts[1:]]))
+        except binascii.Error:
+            return None
+        return np.frombuffer(raw, dtype=">u8").astype(np.int64) if len(raw) == 8 * len(messages) else None
 
     def _people_of(self, texts: list[bytes]) -> Int64Column:
         """Return whom one message is for, each once, wherever the ids stand in it."""
@@ -225,9 +249,8 @@ class Sns:
         if refused or note.fifo:
             return self._partly_published(note, refused)
         uuids = self._uuids.take(len(note.ids) + 1)
-        head, member, tail = _batch_form()
-        inner = "".join([member % pair for pair in zip(uuids, note.ids, strict=False)])
-        return self._reply(200, f"{head}{inner}{tail % uuids[-1]}".encode(), uuids[-1])
+        pairs = [text for pair in zip(uuids, note.ids, strict=False) for text in pair]
+        return self._reply(200, (_batch_form(len(note.ids)) % (*pairs, uuids[-1])).encode(), uuids[-1])
 
     def _published(self, note: Publishing) -> Reply:
         message_id, request_id = self._uuids.take(2)
@@ -287,10 +310,7 @@ def _keys(count: int) -> UInt64Column:
 
 
 @cache
-def _batch_form() -> tuple[str, str, str]:
-    """Return a whole answer's beginning, one of its entries, and its end, to be filled in."""
-    member = xml("member", {"MessageId": "%s", "Id": "%s"}, " " * 6)
-    result = {"Failed": {}, "Successful": {"member": "%%"}}
-    whole = result_xml("PublishBatch", result, "%s", NAMESPACE).decode()
-    head, _, tail = whole.partition(xml("member", "%%", " " * 6))
-    return head, member, tail
+def _batch_form(count: int) -> str:
+    """Return a whole answer that takes ``count`` entries: message id and id of each, then the request's id."""
+    members: list[Node] = [{"MessageId": "%s", "Id": "%s"}] * count
+    return result_xml("PublishBatch", {"Failed": {}, "Successful": listed(members)}, "%s", NAMESPACE).decode()
