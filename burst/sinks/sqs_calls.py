@@ -22,8 +22,6 @@ from burst.sinks.sqs_singles import SingleMaker
 from burst.wire.h1_client import Head, Response
 from burst.wire.h1_sender import Verdict
 
-_SMALLEST_CALL = 64 * 1024  # bytes: no queue takes less of several messages, whatever it calls too long
-
 
 class Messages(Protocol):
     """A batch's messages, made as they are asked for."""
@@ -34,6 +32,10 @@ class Messages(Protocol):
 
     def stop(self, lo: int, limit: int) -> int:
         """Return where a call that begins with ``lo`` ends if its messages have ``limit`` bytes together at most."""
+        ...
+
+    def size(self, lo: int, hi: int) -> int:
+        """Return how many bytes the messages for people lo..hi have together, or a little more."""
         ...
 
     def entries(self, lo: int, hi: int) -> bytes | memoryview:
@@ -168,11 +170,15 @@ class SqsCalls:
         return answer, number, retry_after_ns(response.head)
 
     def _shorten(self, prepared: Prepared, lo: int, hi: int) -> bool:
-        """Make shorter calls from now on; say whether the one that was too long can be told apart in such."""
+        """Make shorter calls from now on; say whether the messages of this one can go apart from each other.
+
+        Many calls of one length may be under way: each of them says the same, and none makes those to come shorter
+        than half of itself.
+        """
         messages = _messages(prepared)
-        if len(messages.cuts(lo, hi)) <= 2 or self.largest_call <= _SMALLEST_CALL:
+        if len(messages.cuts(lo, hi)) <= 2:
             return False
-        self.largest_call = max(_SMALLEST_CALL, min(self.largest_call, len(messages.entries(lo, hi))) // 2)
+        self.largest_call = min(self.largest_call, messages.size(lo, hi) // 2)
         return True
 
     def _of_all(

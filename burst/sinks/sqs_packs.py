@@ -179,6 +179,10 @@ class Packs:
             hi = end
         return hi
 
+    def size(self, lo: int, hi: int) -> int:
+        """Return how many bytes the messages for people lo..hi have together at most."""
+        return sum(self._size(a, b) for a, b in pairwise(self.cuts(lo, hi)))
+
     def entries(self, lo: int, hi: int) -> bytes:
         """Return the entries for people lo..hi as they stand in a call, parted by commas."""
         cuts = self.cuts(lo, hi)

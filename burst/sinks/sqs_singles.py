@@ -107,6 +107,12 @@ class Singles:
             return lo + max(1, min(self._per_call, limit // self._size))
         return max(lo + 1, min(lo + self._per_call, bisect_right(self._sizes, self._sizes[lo] + limit) - 1))
 
+    def size(self, lo: int, hi: int) -> int:
+        """Return how many bytes the messages for people lo..hi have together."""
+        if not self._size:
+            self._measure()
+        return self._sizes[hi] - self._sizes[lo] if self._sizes else self._size * (hi - lo)
+
     def _measure(self) -> None:
         form, batch = self._maker.forms.form, self._batch
         sizes = {tokens.shape[1]: form(batch, tokens.shape[1]).size for _, tokens in self._parts}
