@@ -323,6 +323,11 @@ def _notes(judge: str, untimed: int, closing: Closing, seen: WitnessResult | Non
         notes.append(
             "nobody but the sender vouches for this: lost and duplicated pushes cannot be seen without a witness"
         )
+    if judge == "entrance":
+        notes.append(
+            "entrance only: accepted means handed over to a queue; nobody saw a push arrive, and none that was lost or "
+            "duplicated behind the queue can be seen from here"
+        )
     if judge == "provider":
         notes.append("lost and duplicates are counted by the modelled provider itself")
     if untimed:
