@@ -92,7 +92,7 @@ def test_versions_may_be_written_as_numbers(written, read):
         ({"body": '{"a": }', "content_type": "application/json"}, "body is not JSON"),
         ({"body": {"ids": "${ids}"}}, "give people_per_request"),
         ({"body": {"token": "${token}"}, "people_per_request": 5}, "write it into item"),
-        ({"body": {"tokens": "${tokens}"}, "people_per_request": 5, "content_type": "application/json"}, '["${tokens}"]'),
+        ({"body": {"tokens": "${tokens}"}, "people_per_request": 5, "content_type": "a/json"}, '["${tokens}"]'),
         ({"item": {"a": "${id}"}}, "give people_per_request"),
         ({"item": {"a": "${id}"}, "people_per_request": 5}, 'item without ["${items}"]'),
         ({"endpoint": HOOK, "people_per_request": 5}, "write that into item"),
