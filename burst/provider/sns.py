@@ -77,7 +77,7 @@ class Sns:
         self._auth = AwsAuth("sns", own.auth, means.aws_file)
         self._partly = own.throttles == "entries"
         self._quota = MessageQuota(behaviour.conduct("sns").quota, own.region, means.processes)
-        self.kept = before.kept if before else Kept()
+        self.kept: Kept = before.kept if before else Kept()
         self._topics, self._devices = self.kept.topics, self.kept.devices
         self._topics.name(own.topics)
         self._actions = Actions(self._topics, self._devices)
@@ -258,7 +258,8 @@ class Sns:
         return self._reply(200, result_xml("Publish", result, request_id, NAMESPACE), request_id)
 
     def _partly_published(self, note: Publishing, refused: Mapping[int, Refusal]) -> Reply:
-        failed, successful = [], []
+        failed: list[Node] = []
+        successful: list[Node] = []
         for number, ident in enumerate(note.ids):
             told_of = refused.get(number)
             if told_of is None:
@@ -267,7 +268,7 @@ class Sns:
                 fault = "true" if told_of.status < 500 else "false"
                 message = told_of.body.decode(errors="replace")
                 failed.append({"Id": ident, "Code": told_of.reason, "Message": message, "SenderFault": fault})
-        result = {"Failed": {"member": failed}, "Successful": {"member": successful}}
+        result: Node = {"Failed": listed(failed), "Successful": listed(successful)}
         request_id = self._uuids.one()
         return self._reply(200, result_xml("PublishBatch", result, request_id, NAMESPACE), request_id)
 

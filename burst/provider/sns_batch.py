@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -23,6 +24,10 @@ _COUNTED = frozenset((b"Message", b"Subject"))  # attributes count as well: thei
 _PLAIN = frozenset((b"Id", b"Message"))
 
 
+Pick = Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
+"""Picks some of a form's values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Where everything stands among the values of a form with certain names.
@@ -36,8 +41,8 @@ class Plan:
     topic: int
     entries: tuple[dict[bytes, int], ...]
     plain: bool
-    ids: itemgetter[tuple[bytes, ...]] | None
-    messages: itemgetter[tuple[bytes, ...]] | None
+    ids: Pick | None
+    messages: Pick | None
 
 
 class Forms:
@@ -72,7 +77,8 @@ def _plan(names: tuple[bytes, ...]) -> Plan:
             single[name] = at
     entries = tuple(found[number] for number in sorted(found))
     plain = bool(entries) and all(entry.keys() == _PLAIN for entry in entries)
-    ids = messages = None
+    ids: Pick | None = None
+    messages: Pick | None = None
     if len(entries) > 1 and all(entry.keys() >= _PLAIN for entry in entries):
         ids = itemgetter(*(entry[b"Id"] for entry in entries))
         messages = itemgetter(*(entry[b"Message"] for entry in entries))

@@ -204,7 +204,7 @@ class Forms:
 
     def tracers(self, batches: list[Batch], ident: bytes, first: int) -> bytes:
         """Return the form for tracers, one for each of ``batches`` of one, from number ``first`` on."""
-        parts = []
+        parts: list[bytes] = []
         for number, batch in enumerate(batches):
             form = self._form(batch)
             token = encoded(batch.token_text(0)).encode()

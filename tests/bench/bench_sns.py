@@ -1,7 +1,7 @@
 """The SNS sink in the engine's own pump, ten messages a signed call, beside aiobotocore; and its stand-in.
 
-Client on one core, server on the other: an nginx that answers every call alike, and the stand-in with signatures checked
-and a witness kept. A request of the table is a message. ``python -m tests.bench.bench_sns``.
+Client on one core, server on the other: an nginx that answers every call alike, and the stand-in with signatures
+checked and a witness kept. A request of the table is a message. ``python -m tests.bench.bench_sns``.
 """
 
 from __future__ import annotations
