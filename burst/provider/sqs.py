@@ -127,7 +127,7 @@ class Sqs:
             return self.refuse(unsigned or _malformed())
         queue: Queue | Refusal
         try:
-            queue = unsigned or self.queues.find(read[0], region_of(request))
+            queue = unsigned or self.queues.known(read[0]) or self.queues.find(read[0], region_of(request))
             if isinstance(queue, Queue):
                 queue.check_rate("SendMessage" if single else "SendMessageBatch", now_ns)
         except SqsError as error:

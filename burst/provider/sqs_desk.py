@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
+
+from burst.model.batch import Int64Column
 from burst.provider.behaviour import Behaviour, Conduct
 from burst.provider.call_desk import CallDesk
 from burst.provider.call_link import CallLink
 from burst.provider.desk import Means
-from burst.provider.dialect import Dialect
-from burst.provider.fate import Act, Fates
+from burst.provider.dialect import Ask, Dialect
+from burst.provider.fate import Act, Fates, Sight
 from burst.provider.manners import reset_connection
+from burst.provider.refusal import Refusal
+from burst.provider.scribe import note
 from burst.provider.sqs import Sqs
 from burst.wire.h1_server import Request
 
@@ -36,6 +43,24 @@ class SqsDesk(CallDesk):
             return Sqs(behaviour.sqs, means, before if isinstance(before, Sqs) else None)
 
         super().__init__(behaviour, means, make)
+        self._seen: list[Int64Column] = []  # people to be witnessed, and since when
+        self._seen_ns = 0
+
+    def _witness(self, ask: Ask, refused: Mapping[int, Refusal], now_ns: int) -> None:
+        """Witness what was decided; what is simply taken is gathered until the loop has read every connection."""
+        if refused:
+            super()._witness(ask, refused, now_ns)
+            return
+        if not self._seen:
+            self._seen_ns = now_ns
+            asyncio.get_running_loop().call_soon(self._tell_witness)
+        self._seen.append(ask.people)
+
+    def _tell_witness(self) -> None:
+        seen, self._seen = self._seen, []
+        people = seen[0] if len(seen) == 1 else np.concatenate(seen)
+        if people.size:
+            note(self.sums, self._means.witness, Sight.ACCEPT, people, self._seen_ns)
 
     @property
     def sqs(self) -> Sqs:

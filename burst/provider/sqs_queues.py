@@ -100,6 +100,10 @@ class Queues:
         self._deleted: set[str] = set()
         self.made = True
 
+    def known(self, url: str) -> Queue | None:
+        """Return the queue of a URL that was asked for before."""
+        return self._by_url.get(url)
+
     def find(self, url: str, region: str) -> Queue:
         """Return the queue of a URL, whatever its host. Raises SqsError."""
         queue = self._by_url.get(url)
