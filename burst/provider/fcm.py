@@ -20,6 +20,7 @@ from burst.provider.fate import UInt64Column, token_key
 from burst.provider.fcm_message import Message, MessageReader
 from burst.provider.google import (
     BAD_CREDENTIAL,
+    EXPIRED_CREDENTIAL,
     JSON_KIND,
     NO_CREDENTIAL,
     NOT_FOUND,
@@ -29,7 +30,7 @@ from burst.provider.google import (
     fields_of,
     google_error,
 )
-from burst.provider.google_tokens import AccessTokens, bearer_of
+from burst.provider.google_tokens import AccessTokens, Standing, bearer_of
 from burst.provider.loose import Caller
 from burst.provider.refusal import Refusal
 from burst.wire.h1_server import Request
@@ -39,6 +40,7 @@ TOKEN_PATH = b"/token"
 LARGEST_CALL = 16_384  # bytes of a call's body
 _PATH = re.compile(rb"/v1/projects/([A-Za-z0-9][A-Za-z0-9\-:.]{0,99})/messages:send(?:\?.*)?").fullmatch
 _TAKEN = ((b"content-type", JSON_KIND),)
+_BY_STANDING = {Standing.GOOD: None, Standing.EXPIRED: EXPIRED_CREDENTIAL, Standing.STRANGE: BAD_CREDENTIAL}
 _LOWS = 10_000
 _LOW_DIGITS: Rows = np.frombuffer(b"".join([b"%04d" % low for low in range(_LOWS)]), dtype=np.uint8).reshape(_LOWS, 4)
 #: The answer to a message that was to be looked at only; its body hangs on the project.
@@ -73,9 +75,9 @@ class Doorkeeper:
             return None
         if not bearer_of(authorization):
             return BAD_CREDENTIAL if authorization else NO_CREDENTIAL
-        if self._auth == "any" or self._tokens.good(authorization, self._wall_s()):
+        if self._auth == "any":
             return None
-        return BAD_CREDENTIAL
+        return _BY_STANDING[self._tokens.standing(authorization, self._wall_s())]
 
     def _project_fault(self, project: str) -> Refusal | None:
         own = self._tokens.account.project if self._auth == "oauth" else ""

@@ -19,15 +19,18 @@ from burst.provider.google import bad_field, bad_message, fcm_error
 from burst.provider.loose import TRACERS
 from burst.provider.refusal import Refusal
 
-TARGETS = ("token", "topic", "condition")
+TARGETS = ("fid", "token", "topic", "condition")
 LARGEST_TOPIC = 2048  # bytes of payload to a topic or a condition
 #: Registration tokens are opaque; those seen are 140 to 200 of these characters. Too short is cut off, says Google.
 TOKEN = re.compile(r"[A-Za-z0-9_:\-]{32,1024}")
+#: A Firebase installation ID, which has come to stand for the token: 17 bytes as base64url, seen with 22 characters.
+_FID = re.compile(r"[A-Za-z0-9_\-]{16,64}")
 _TOPIC = re.compile(r"(?:/topics/)?[a-zA-Z0-9\-_.~%]{1,900}")
 _TTL = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,9})?s")
 _LONGEST_TTL_S = 2_419_200  # four weeks
 _PRIORITIES = frozenset(("NORMAL", "HIGH", "normal", "high"))
-_RESERVED = ("google.", "gcm.")
+_RESERVED, _RESERVED_STARTS = frozenset(("from", "message_type", "")), ("google.", "gcm.")
+_NO_TOKEN = "The registration token is not a valid FCM registration token"  # noqa: S105 (no password)
 
 
 class _Notification(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,16 +40,19 @@ class _Notification(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    fid: str | None = None
     token: str | None = None
     topic: str | None = None
     condition: str | None = None
     data: dict[str, str] | None = None
     notification: _Notification | None = None
     android: dict[str, Any] | None = None
+    android_v2: dict[str, Any] | None = None
+    androidV2: dict[str, Any] | None = None  # noqa: N815 (protobuf's JSON has both)
     apns: dict[str, Any] | None = None
     webpush: dict[str, Any] | None = None
     fcm_options: dict[str, Any] | None = None
-    fcmOptions: dict[str, Any] | None = None  # noqa: N815 (protobuf's JSON has both)
+    fcmOptions: dict[str, Any] | None = None  # noqa: N815
     name: str | None = None
 
 
@@ -73,8 +79,8 @@ class Message(NamedTuple):
 _FOREIGN = np.array([FOREIGN], dtype=np.int64)
 _TRACERS = np.array([TRACERS], dtype=np.int64)
 _decode = msgspec.json.Decoder(_Body).decode
-_STRING_FIELDS = ("token", "topic", "condition", "name")
-_OBJECT_FIELDS = ("android", "apns", "webpush", "fcm_options", "fcmOptions")
+_STRING_FIELDS = (*TARGETS, "name")
+_OBJECT_FIELDS = ("android", "android_v2", "androidV2", "apns", "webpush", "fcm_options", "fcmOptions")
 
 
 class MessageReader:
@@ -93,7 +99,7 @@ class MessageReader:
         message = said.message
         if message is None:
             return Message(b"", self._people("", body), bad_message("message", "Message is missing."))
-        target = message.token or message.topic or message.condition or ""
+        target = message.token or message.fid or message.topic or message.condition or ""
         ident = (message.data or {}).get("burst", "")
         people = self._people(ident, body)
         fault = self._fault(message)
@@ -109,34 +115,34 @@ class MessageReader:
         return _TRACERS if self._ids.has_tracer(text) else _FOREIGN
 
     def _fault(self, message: _Message) -> Refusal | None:
-        token, topic, condition = message.token, message.topic, message.condition
-        if (token is None) + (topic is None) + (condition is None) != 2:
-            return _target_fault(message)
-        if token is not None:
-            if not TOKEN.fullmatch(token):
-                return fcm_error("INVALID_ARGUMENT", "The registration token is not a valid FCM registration token")
-        elif topic is not None:
-            if not _TOPIC.fullmatch(topic):
-                return bad_message("message.topic", "Invalid topic name.")
-        elif not condition or "in topics" not in condition:
-            return bad_message("message.condition", "Invalid condition expression provided.")
-        data = message.data
-        if data:
-            for key in data:
-                if key in ("from", "message_type", "") or key.startswith(_RESERVED):
-                    return bad_message(f"message.data[{key}]", f"Invalid data payload key: {key}")
-        largest = self._largest if token is not None else min(self._largest, LARGEST_TOPIC)
-        if _payload_bytes(message) > largest:
+        fault = _target_fault(message)
+        if fault is not None:
+            return fault
+        for key in message.data or ():
+            if key in _RESERVED or key.startswith(_RESERVED_STARTS):
+                return bad_message(f"message.data[{key}]", f"Invalid data payload key: {key}")
+        to_many = message.topic is not None or message.condition is not None
+        if _payload_bytes(message) > (min(self._largest, LARGEST_TOPIC) if to_many else self._largest):
             return bad_message("message", "Android message is too big")
         return _android_fault(message.android) if message.android else None
 
 
-def _target_fault(message: _Message) -> Refusal:
+def _target_fault(message: _Message) -> Refusal | None:
     given = [name for name in TARGETS if getattr(message, name) is not None]
-    if not given:
-        return bad_message("message", "Recipient of the message is not set.")
-    what = f"oneof field 'target' is already set. Cannot set '{given[1]}'"
-    return bad_field("message", f"Invalid value at 'message' (oneof), {what}")
+    if len(given) > 1:
+        what = f"oneof field 'target' is already set. Cannot set '{given[1]}'"
+        return bad_field("message", f"Invalid value at 'message' (oneof), {what}")
+    if message.token is not None:
+        good = TOKEN.fullmatch(message.token)
+        return None if good else fcm_error("INVALID_ARGUMENT", _NO_TOKEN)
+    if message.fid is not None:
+        return None if _FID.fullmatch(message.fid) else bad_message("message.fid", "Invalid Firebase installation ID.")
+    if message.topic is not None:
+        return None if _TOPIC.fullmatch(message.topic) else bad_message("message.topic", "Invalid topic name.")
+    if message.condition is not None:
+        good_condition = "in topics" in message.condition
+        return None if good_condition else bad_message("message.condition", "Invalid condition expression provided.")
+    return bad_message("message", "Recipient of the message is not set.")
 
 
 def _payload_bytes(message: _Message) -> int:

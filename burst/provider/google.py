@@ -107,11 +107,12 @@ NO_CREDENTIAL = google_error(
     [_info("CREDENTIALS_MISSING", method=_METHOD)],
     reason="CREDENTIALS_MISSING",
 )
+_INVALID = f"Request had invalid authentication credentials. Expected {_CREDENTIAL}. {_SIGN_IN}"
 BAD_CREDENTIAL = google_error(
-    401,
-    "UNAUTHENTICATED",
-    f"Request had invalid authentication credentials. Expected {_CREDENTIAL}. {_SIGN_IN}",
-    [_info("ACCESS_TOKEN_TYPE_UNSUPPORTED", method=_METHOD)],
+    401, "UNAUTHENTICATED", _INVALID, [_info("ACCESS_TOKEN_TYPE_UNSUPPORTED", method=_METHOD)]
+)
+EXPIRED_CREDENTIAL = google_error(
+    401, "UNAUTHENTICATED", _INVALID, [_info("ACCESS_TOKEN_EXPIRED", method=_METHOD)], reason="ACCESS_TOKEN_EXPIRED"
 )
 NOT_FOUND = Refusal(
     404,

@@ -14,6 +14,7 @@ import json
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeGuard
 from urllib.parse import parse_qs, urlsplit
@@ -74,6 +75,14 @@ class Account:
         return cls(email, key_id, key.public_key(), uri, project, secret)
 
 
+class Standing(Enum):
+    """Of an access token."""
+
+    GOOD = 0
+    EXPIRED = 1
+    STRANGE = 2  # none of ours
+
+
 class AccessTokens:
     """Issues access tokens and knows them again; the clock is the caller's, in seconds since the epoch."""
 
@@ -87,15 +96,17 @@ class AccessTokens:
         claims = b"%d.%s" % (int(now_s) + self.lifetime_s, secrets.token_hex(8).encode())
         return (_START + claims + b"." + self._proof(claims)).decode()
 
-    def good(self, authorization: bytes, now_s: float) -> bool:
-        """Say whether an ``authorization`` field carries a token of ours that has not ended."""
+    def standing(self, authorization: bytes, now_s: float) -> Standing:
+        """Say how the token of an ``authorization`` field stands."""
         try:
             ends_s = self._known[authorization]
         except KeyError:
             if len(self._known) >= _CACHED:  # somebody tries tokens: memory stays bounded
                 self._known.clear()
             ends_s = self._known[authorization] = self._read(bearer_of(authorization))
-        return ends_s is not None and now_s < ends_s
+        if ends_s is None:
+            return Standing.STRANGE
+        return Standing.GOOD if now_s < ends_s else Standing.EXPIRED
 
     def _read(self, token: bytes) -> int | None:
         claims, _, proof = token.removeprefix(_START).rpartition(b".")

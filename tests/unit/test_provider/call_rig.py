@@ -214,6 +214,8 @@ def odd_message(rng: random.Random, who: str) -> bytes:
         lambda: text[: rng.randrange(len(text))],
         lambda: text + rng.choice(["}", " ", "\n", "x"]),
         lambda: f'{{"message":{{"topic":"news","data":{{"burst":"{who}"}}}}}}',
+        lambda: f'{{"message":{{"fid":"{device[:22]}","data":{{"burst":"{who}"}}}}}}',
+        lambda: f'{{"message":{{"fid":"{device[7:29]}","data":{{"burst":"{who}"}}}}}}',
         lambda: f'{{"message":{{"token":"{device}","android":{{"ttl":"{rng.randrange(10)}s"}}}}}}',
         lambda: f'{{"message":{{"token":"{device}","android":{{"ttl":{rng.randrange(10)}}}}}}}',
         lambda: rng.choice(["[]", "null", '"x"', "{}", '{"message":1}', "{'a'}"]),

@@ -93,6 +93,7 @@ async def test_an_access_token_ends_on_a_connection_that_goes_on(tmp_path, kind)
             else:
                 (answer,) = await client.send(client.request(body, path=OWN, authorization=authorization))
             assert answer.status == status
+        assert answer.json()["error"]["details"][0]["reason"] == "ACCESS_TOKEN_EXPIRED"
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,8 @@ TO = {"token": DEVICE}
         ({"message": {"data": {}}}, "message"),
         ({"message": TO | {"topic": "x"}}, "message"),
         ({"message": TO | {"to": "x"}}, "message"),
+        ({"message": TO | {"fid": "d" * 22}}, "message"),
+        ({"message": {"fid": "a:b" * 8}}, "message.fid"),
         ({"massage": TO}, ""),
         ({"message": TO, "validate_only": 1}, "validate_only"),
         ({"message": [TO]}, "message"),
