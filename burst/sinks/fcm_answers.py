@@ -9,7 +9,7 @@ import json
 import re
 import time
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ REASONS = (
     *UNANSWERED,
 )
 NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
+_LONGEST_KNOWN = 2048  # bytes of an error that is kept in mind
 _ABOUT_TOKEN = re.compile(r"registration token", re.IGNORECASE)
 _INDEX = re.compile(r"\[[^\]]*\]")
 
@@ -178,16 +179,18 @@ def _numbers_of(status: int, bodies: Rows) -> UInt8Column:
     """Return the reason's number of each body; bodies that are alike are read once."""
     first = bodies[0]
     if (bodies == first).all():
-        return np.full(bodies.shape[0], NUMBERS[reason_of(status, first.tobytes())], dtype=np.uint8)
-    known: dict[bytes, int] = {}
-    numbers = np.zeros(bodies.shape[0], dtype=np.uint8)
-    for position, row in enumerate(bodies):
-        body = row.tobytes()
-        number = known.get(body)
-        if number is None:
-            number = known[body] = NUMBERS[reason_of(status, body)]
-        numbers[position] = number
-    return numbers
+        return np.full(bodies.shape[0], _number(status, first.tobytes()), dtype=np.uint8)
+    return np.array([_number(status, row.tobytes()) for row in bodies], dtype=np.uint8)
+
+
+def _number(status: int, body: bytes) -> int:
+    return _known_number(status, body) if len(body) <= _LONGEST_KNOWN else NUMBERS[reason_of(status, body)]
+
+
+@lru_cache(maxsize=1024)
+def _known_number(status: int, body: bytes) -> int:
+    """Return the number of a body's reason: JSON takes long to read, and few errors come in many words."""
+    return NUMBERS[reason_of(status, body)]
 
 
 def retry_after_ns(status: int, kept: tuple[tuple[bytes, bytes], ...], now_s: float) -> int:

@@ -29,6 +29,7 @@ _MOST_SHAPES = 64
 _TABLE_BYTES = 4096  # RFC 9113, 6.5.2; the encoder uses no more
 _FIELD_OVERHEAD_BYTES = 32  # of an entry in a table (RFC 7541, 4.1)
 _EXPIRES = EXPIRES.encode()
+_DIGITS = "digits"  # an id's place without what all ids of the run begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Requests:
             (b"content-type", b"application/json"),
         ]
         self._shapes: dict[tuple[bytes, Text], FrameRows] = {}
+        self._texts: dict[tuple[Platform, str, str, int], Text] = {}
         self._version = 0
         self.authorize(None)
         self.released()
@@ -112,10 +114,15 @@ class Requests:
         tokens = token_rows(batch)
         if tokens is None:
             return Prepared(batch, tickets, indexes)
-        rendering = self._renderings[batch.platform]
-        text = self._narrowed(rendering.text(batch, tokens.shape[1]))
-        columns = self._columns(rendering, text, tokens, indexes)
-        return Prepared(batch, tickets, indexes, body=Rendered(len(text.raw), columns, text))
+        width = tokens.shape[1]
+        likeness = batch.platform, batch.tenant, batch.lane, width
+        open_text = self._texts.get(likeness)
+        if open_text is None:
+            if len(self._texts) >= _MOST_SHAPES:
+                self._texts.clear()
+            open_text = self._texts[likeness] = self._narrowed(self._renderings[batch.platform].text(batch, width))
+        columns = self._columns(self._renderings[batch.platform], open_text, tokens, indexes)
+        return Prepared(batch, tickets, indexes, body=Rendered(len(open_text.raw), columns, open_text))
 
     def _narrowed(self, text: Text) -> Text:
         """Write what all ids of a run begin with into the text; only their digits stay open."""
@@ -124,16 +131,17 @@ class Requests:
         for name, start, stop in text.columns:
             if name == "id":
                 raw[start : start + width] = self._prefix
-                columns.append((name, start + width, stop))
+                columns.append((_DIGITS, start + width, stop))
             else:
                 columns.append((name, start, stop))
         return Text(bytes(raw), tuple(columns))
 
     def _columns(self, rendering: Rendering, text: Text, tokens: Rows, indexes: Int64Column) -> tuple[Rows, ...]:
         digits = index_digits(indexes)
-        others = Text(text.raw, tuple(column for column in text.columns if column[0] != "id"))
-        rest = iter(rendering.columns(others, tokens, indexes))
-        return tuple(digits if name == "id" else next(rest) for name, *_ in text.columns)
+        known = {_DIGITS: digits, "token": tokens}
+        others = tuple(column for column in text.columns if column[0] not in known)
+        rest = iter(rendering.columns(Text(text.raw, others), tokens, indexes) if others else ())
+        return tuple(known[name] if name in known else next(rest) for name, *_ in text.columns)
 
     def shape(self, connection: ClientConnection, prepared: Prepared, alike: Alike, at: int) -> FrameRows | bytes:  # noqa: ARG002
         """Return the rows that a batch's requests are on a connection; a head that taught the table goes alone."""
