@@ -55,7 +55,7 @@ async def drive(
     trace: bool = True,
     again: int = 0,
     stand_in: StandIn | None = None,
-    permit: Permit = Permit(),
+    permit: Permit | None = None,
     **settings: Any,
 ) -> Told:
     """Send to everybody once; to those who were refused or throttled up to ``again`` times more."""
@@ -76,7 +76,7 @@ async def drive(
         wake=woken.set,
         answer_within_ns=5_000_000_000,
         stand_in=stand_in,
-        permit=permit,
+        permit=permit or Permit(),
     )
     try:
         await sink.open(context)
