@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import h2.config
 import h2.connection
 import h2.events
-import h2.exceptions
+import h2.settings
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
@@ -173,8 +173,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.google.transports.append(transport)
-        self.h2.local_settings.max_concurrent_streams = self.google.streams
-        self.h2.local_settings.initial_window_size = self.google.window
+        told = {
+            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self.google.streams,
+            h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self.google.window,
+        }
+        self.h2.local_settings = h2.settings.Settings(client=False, initial_values=told)
         self.h2.initiate_connection()
         self.transport.write(self.h2.data_to_send())
 
