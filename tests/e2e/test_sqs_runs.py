@@ -36,13 +36,13 @@ def test_a_run_that_ends_at_a_queue_is_called_entrance_only_and_tells_no_secret(
             "run",
             shop.scenario(
                 SCENARIO.format(sqs=f"endpoint: '{url}', queue: q, region: {REGION}, connections: 2").replace(
-                    "1500", "200"
+                    "1500, android: 700", "120, android: 80"
                 )
             ),
         )
         assert run.process.returncode == 0, run.err
         assert shop.result()["judge"] == "entrance"
-        assert len(received(queues, queue)) == 900 + 2
+        assert len(received(queues, queue)) == 200 + 2
     page = (shop.folder / "report.html").read_text()
     assert "entrance only" in page
     for path in shop.folder.rglob("*"):
