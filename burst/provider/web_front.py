@@ -18,7 +18,7 @@ from burst.provider.dialect import Reply
 from burst.provider.fate import Fates
 from burst.provider.intake import Plan
 from burst.provider.link import ServedLink
-from burst.provider.loose import TRACERS, Caller, Fact, Mask
+from burst.provider.loose import GOOD_ID, TRACERS, Caller, Fact, Mask
 from burst.provider.refusal import Refusal
 from burst.provider.visit import Manners
 from burst.provider.web import TOO_LARGE, Web, told
@@ -68,7 +68,7 @@ class WebIntake(CallIntake):
         mapping = dict(fields)
         refused, largest, _ = self._verdict_on_others(fields, mapping, now_ns)
         person, named = self._person_of_head(mapping.get(_ID, b""), mapping.get(b":path", b""))
-        return Fact(person, b"", refused, largest, b"named" if named else b"")
+        return Fact(person, b"", refused, largest, GOOD_ID if named else b"")
 
     def _person_of_head(self, ident: bytes, path: bytes) -> tuple[int, bool]:
         """Return whom a head is for, and whether its own field says so: a path counts less than a body."""
