@@ -16,6 +16,7 @@ from burst.model.ports import SinkContext
 from burst.policy.template import Text
 from burst.sinks.rendering import Rendering
 from burst.sinks.sqs_attributes import attributes_bytes, attributes_digested, attributes_json
+from burst.sinks.sqs_digest import md5
 from burst.sinks.sqs_forms import Place
 from burst.sinks.sqs_layout import Run, by_width, fill_all
 from burst.sinks.sqs_settings import SqsSettings
@@ -210,7 +211,7 @@ class Packs:
     def body_digests(self, lo: int, hi: int) -> list[str]:
         """Return the MD5 of each message's body, in hex."""
         cuts = self.cuts(lo, hi)
-        return [_md5(_joined(self._form.body.kept, self._lists(a, b))) for a, b in pairwise(cuts)]
+        return [md5(_joined(self._form.body.kept, self._lists(a, b))).hexdigest() for a, b in pairwise(cuts)]
 
     def attribute_digests(self, lo: int, hi: int) -> list[str]:
         """Return the MD5 of each message's attributes; empty texts where there are none."""
@@ -218,7 +219,7 @@ class Packs:
         for a, b in pairwise(cuts):
             lists = self._lists(a, b)
             values = {name: Text(_joined(pieces.kept, lists), ()) for name, pieces in self._form.attributes.items()}
-            found.append(_md5(attributes_digested(values).raw) if values else "")
+            found.append(md5(attributes_digested(values).raw).hexdigest() if values else "")
         return found
 
     def _lists(self, lo: int, hi: int) -> dict[str, bytes]:
@@ -243,10 +244,6 @@ def _pieces(parts: Sequence[Place | str], batch: Batch) -> Pieces:
 
 def _joined(pieces: Sequence[Piece], lists: Mapping[str, bytes]) -> bytes:
     return b"".join([lists[piece] if isinstance(piece, str) else piece for piece in pieces])
-
-
-def _md5(text: bytes) -> str:
-    return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 
 def _as_text(text: str) -> bytes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -13,12 +11,12 @@ from burst.model.batch import Batch, Int64Column
 from burst.model.ports import SinkContext
 from burst.policy.template import Text
 from burst.sinks.rendering import Rendering
+from burst.sinks.sqs_digest import md5
 from burst.sinks.sqs_forms import Forms
 from burst.sinks.sqs_layout import Columns, Run, by_width, fill, fill_all
 from burst.sinks.sqs_settings import SqsSettings
 from burst.wire.layout import Rows
 
-_md5 = partial(hashlib.md5, usedforsecurity=False)
 _NAMES = ("token", "index", "id")
 
 
@@ -62,7 +60,7 @@ class SingleMaker:
         columns["number"] = np.array([[number + ord("0")]], dtype=np.uint8)
         form = self.forms.form(batch, len(token))
         entry, body, digested = (fill(text, columns, 1).tobytes() for text in (form.entry, form.body, form.digested))
-        return Traced(entry[:-1], _md5(body).hexdigest(), _md5(digested).hexdigest() if digested else "")
+        return Traced(entry[:-1], md5(body).hexdigest(), md5(digested).hexdigest() if digested else "")
 
 
 class Singles:
@@ -77,6 +75,7 @@ class Singles:
         self._indexes = indexes
         self._parts = by_width(batch)
         self._per_call = maker.per_call
+        self._columns: dict[int, Columns] = {}  # by the tokens' width
         self._entries: Run | None = None
         self._bodies: Run | None = None
         self._digested: Run | None = None
@@ -89,9 +88,16 @@ class Singles:
         return fill_all(
             self._parts,
             lambda width: getattr(form(batch, width), which),
-            partial(self._maker.columns, self._indexes),
+            self._columns_of,
             batch.count,
         )
+
+    def _columns_of(self, positions: Int64Column | None, tokens: Rows) -> Columns:
+        """Return what belongs into places; entries and bodies have the same."""
+        width = tokens.shape[1]
+        if width not in self._columns:
+            self._columns[width] = self._maker.columns(self._indexes, positions, tokens)
+        return self._columns[width]
 
     def cuts(self, lo: int, hi: int) -> range:
         """Return where the messages for people lo..hi begin, and the end of the last."""
@@ -154,4 +160,4 @@ class Singles:
 
 def _digests(run: Run, lo: int, hi: int) -> list[str]:
     data, starts = run.data, run.starts
-    return [_md5(data[starts[at] : starts[at + 1]]).hexdigest() for at in range(lo, hi)]
+    return [md5(data[starts[at] : starts[at + 1]]).hexdigest() for at in range(lo, hi)]

@@ -1,4 +1,4 @@
-"""The SQS sink alone, driven as the engine drives it; ``python -m tests.bench.sqs_loop`` reads an order, prints JSON."""
+"""The SQS sink alone, driven as the engine drives it: ``python -m tests.bench.sqs_loop`` reads an order."""
 
 from __future__ import annotations
 
