@@ -1,6 +1,7 @@
 """Over HTTP/2 a stand-in for FCM misbehaves as one for APNs does, and its witness sees it; beside HTTP/1.1."""
 
 import asyncio
+import contextlib
 import random
 import struct
 
@@ -30,10 +31,11 @@ def bodies(count: int, first: int = 0) -> list[bytes]:
 
 async def silence(client: Frames) -> None:
     """Read what there is for a while; answers are taken in."""
-    with pytest.raises(TimeoutError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.3):
             while data := await client.reader.read(65_536):
                 client._take(data)
+            raise AssertionError("the connection has ended")
 
 
 async def until_closed(client: Frames) -> None:
@@ -130,9 +132,8 @@ async def test_who_has_not_said_which_version_he_speaks_is_cut_off_at_the_end(tm
         assert len(desk.undecided) == 1
         house.close()
         async with asyncio.timeout(HANG_S):
-            with pytest.raises(ConnectionResetError):
+            with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
-                raise ConnectionResetError
         writer.close()
         assert not desk.undecided
 
@@ -202,7 +203,7 @@ async def test_what_waits_is_answered_as_it_was_decided_when_the_behaviour_chang
     async with serving(tmp_path, "fcm", **OPEN, **slow) as house, connected(Frames, house) as client:
         waiting = asyncio.create_task(client.send(*(client.request(body) for body in bodies(20))))
         async with asyncio.timeout(HANG_S):
-            while house.desks["fcm"].open_requests() < 20:
+            while house.desks["fcm"].open_requests() < 20:  # noqa: ASYNC110 (the stand-in tells nobody)
                 await asyncio.sleep(0.001)
         house.obey(b'{"order":"behaviour","id":1,"behaviour":{"fcm":{"auth":"none","project":"elsewhere"}}}')
         assert [one.status for one in await waiting] == [200] * 20
