@@ -26,6 +26,7 @@ from burst.provider.refusal import Refusal
 from burst.provider.sns_actions import Actions
 from burst.provider.sns_batch import MOST_BYTES, Forms, Plan, check_ids, fifo_fault, size_of, too_long
 from burst.provider.sns_devices import Devices
+from burst.provider.sns_layout import Layouts
 from burst.provider.sns_message import check_message
 from burst.provider.sns_quotas import MessageQuota
 from burst.provider.sns_topics import Topic, Topics
@@ -85,6 +86,7 @@ class Sns:
         self._uuids = self.kept.uuids
         self._dates = Dates()
         self._arns: dict[bytes, str] = {}
+        self._layouts = Layouts(self._prefix)
         self._throttled = told("Throttling")
         if (quota := behaviour.conduct("sns").quota) is not None and quota.retry_after_ns is not None:
             self._throttled = self.words.quota(-(-quota.retry_after_ns // NS_PER_S))
@@ -114,6 +116,16 @@ class Sns:
         return self._reply(200, result_xml(form["Action"], result, request_id, NAMESPACE), request_id)
 
     def _read_batch(self, body: bytes, now_ns: int) -> Ask:
+        layout = self._layouts.find(body)
+        if layout is None:
+            return self._read_unknown(body, now_ns)
+        self._topic(layout.arn)  # is it still there?
+        faults: dict[int, Refusal] = {}
+        people = layout.people(body)
+        whole = self._throttle(people.size, people, faults, now_ns, fifo=False)
+        return Ask(_keys(people.size), people, None, faults, whole, Publishing(layout.ids))
+
+    def _read_unknown(self, body: bytes, now_ns: int) -> Ask:
         plan, values = self._forms.read(body)
         topic = self._topic(values[plan.topic] if plan.topic >= 0 else b"")
         if plan.ids is not None:
@@ -127,6 +139,8 @@ class Sns:
         if plan.plain and not all(plan.messages(values) if plan.messages else values):
             faults = self._faults(plan, values, topic)
         people, edges = self._people(plan, values)
+        if plan.plain and not topic.fifo and not faults and edges is None and people[0] >= 0 and (people >= 0).all():
+            self._layouts.learn(body, plan, values[plan.topic], ids)
         whole = self._throttle(len(ids), people, faults, now_ns, fifo=topic.fifo)
         return Ask(_keys(len(ids)), people, edges, faults, whole, Publishing(ids, topic.fifo))
 
