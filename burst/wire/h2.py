@@ -134,6 +134,10 @@ class H2Connection(FrameIntake):
         if not all(layout.sound(group.rows) for group, layout in heads):
             return False
         before = len(self.events)
+        if len(heads) == len(bodies) == 1 and self._take_pairs(*heads[0], bodies[0]):
+            self._recv_window -= flow
+            self._earn(bodies[0].ids.size * (2 if bodies[0].length else 1))
+            return True
         if heads and not self._take_heads(heads):
             return False
         if bodies and not (self._in_order(heads, bodies) and self._take_bodies(bodies)):
@@ -232,6 +236,10 @@ class H2Connection(FrameIntake):
     @abstractmethod
     def _take_heads(self, heads: Sequence[tuple[Group, Layout]]) -> bool:
         """Take in header blocks of known shapes; return False, nothing done, if any is not simple."""
+
+    def _take_pairs(self, head: Group, layout: Layout, body: Group) -> bool:  # noqa: ARG002 (a client's)
+        """Take in heads with their whole bodies at once; return False, nothing done, where that does not fit."""
+        return False
 
     @abstractmethod
     def _give_back(self, heads: Sequence[tuple[Group, Layout]]) -> None:

@@ -211,6 +211,24 @@ class ClientConnection(H2Connection):
                     streams["announced"][rows] = layout.announced
         return True
 
+    def _take_pairs(self, head: Group, layout: Layout, body: Group) -> bool:
+        """Take in answers that are one head and one body each: as both ways would, without what lies between."""
+        streams, ids = self.streams, head.ids
+        if head.ended or not np.array_equal(ids, body.ids) or not (head.offsets < body.offsets).all():
+            return False
+        if layout.announced and layout.announced != body.length + 1:
+            return False
+        rows = streams.rows_of(ids)
+        fit = (streams.ids[rows] == ids) & (streams.state[rows] == _HEAD_AWAITED)
+        if not fit.all() or streams.any_parked(rows) or not streams.once(rows, streams["scratch"]):
+            return False
+        if self._waiting and np.isin(ids, list(self._waiting)).any():
+            return False
+        content = body.rows if body.length else None
+        self.events.append(Responses(streams["tag"][rows], self._heads[layout.note], content))
+        streams.drop(rows)
+        return True
+
     def _give_back(self, heads: Sequence[tuple[Group, Layout]]) -> None:
         for group, _ in heads:
             self.streams.state[self.streams.rows_of(group.ids)] = _HEAD_AWAITED
