@@ -29,6 +29,9 @@ from tests.unit.test_provider.call_rig import (
 )
 
 
+LOUD = ident(0xAB)[:24] + ident(0xAB)[24:].upper()  # an id is written in lower case
+
+
 def make_intake(run: str = RUN) -> FcmIntake:
     tokens = AccessTokens(Account.read(""))
     return FcmIntake(run, Fcm(FcmBehaviour(), run, tokens, lambda: 0.0, Names()))
@@ -113,7 +116,7 @@ def test_what_is_wrong_with_a_shape_is_wrong_with_all_of_it(in_full):
 
 @pytest.mark.parametrize(
     ("which", "people"),
-    [(TRACER_ID, [TRACERS]), (ident(5, "another"), [FOREIGN]), (ident(10).upper(), [FOREIGN])],
+    [(TRACER_ID, [TRACERS]), (ident(5, "another"), [FOREIGN]), (LOUD, [FOREIGN])],
 )
 def test_tracers_and_strangers_among_many_are_told_apart(which, people):
     rng, intake = random.Random(4), make_intake()
@@ -124,14 +127,24 @@ def test_tracers_and_strangers_among_many_are_told_apart(which, people):
     assert intake.shapes.read(rows_of(bodies)).index[7:8].tolist() == people
 
 
-def test_an_id_that_stands_where_a_device_token_should_is_no_person():
+def test_where_no_message_names_anybody_an_id_within_a_device_token_is_still_found():
     rng, intake = random.Random(5), make_intake()
-    good = [message(rng, "0" * 36) for _ in range(20)]
+    good = [message(rng, "", data={"k": "v"}) for _ in range(20)]
     assert_read_alike(intake, good)
-    device = ident(3) + token(rng)[36:]
-    strange = [good[0].replace(good[0][21:173], device.encode()), *good[1:]]
-    assert len(strange[0]) == len(good[0])
-    assert_read_alike(intake, strange)
+    for who in (ident(3), TRACER_ID):
+        device = who + token(rng)[36:]
+        strange = [good[0].replace(good[0][21:173], device.encode()), *good[1:]]
+        assert len(strange[0]) == len(good[0])
+        assert_read_alike(intake, strange)
+        assert intake.read_body(strange[0]).person != FOREIGN
+
+
+def test_messages_for_the_same_several_people_are_each_for_all_of_them():
+    rng, intake = random.Random(6), make_intake()
+    assert_read_alike(intake, [message(rng, ident(5) + "+3")] * 12)
+    assert_read_alike(intake, [message(rng, ident(5) + "+3") for _ in range(12)])
+    found = intake.shapes.read(rows_of([message(rng, ident(5) + "+3")] * 12))
+    assert intake.crowds.spread(found.index).tolist() == [5, 6, 7] * 12
 
 
 def test_of_a_topic_not_every_character_is_good():

@@ -77,6 +77,16 @@ async def test_who_a_call_is_for_may_stand_in_a_field_in_the_body_or_in_the_path
         assert house.witness.counts.tolist() == [1] * 60 + [0] * 40
 
 
+async def test_an_id_in_capitals_is_nobodys_over_both_versions(tmp_path):
+    loud = ident(0x4B)[:24] + ident(0x4B)[24:].upper()
+    async with serving(tmp_path, "http") as house, connected(Frames, house) as client, connected(Calls, house) as calls:
+        await client.send(
+            *(client.request(b"{}", burst_id=who) for who in [ident(1), ident(2), loud, ident(3), ident(4)])
+        )
+        await calls.send(b"{}", burst_id=loud)
+        assert house.witness.counts.tolist() == [0, 1, 1, 1, 1] + [0] * 95
+
+
 async def test_many_people_in_one_call_are_all_counted(tmp_path):
     async with serving(tmp_path, "http") as house, connected(Frames, house) as client:
         some = [client.request(b"{}", burst_id=ids(*range(10 * k, 10 * k + 10))) for k in range(5)]
