@@ -28,7 +28,6 @@ from tests.unit.test_provider.call_rig import (
     token,
 )
 
-
 LOUD = ident(0xAB)[:24] + ident(0xAB)[24:].upper()  # an id is written in lower case
 
 
