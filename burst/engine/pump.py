@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from burst.engine.reasons import Reasons
 from burst.engine.settling import FOLD_AT, Folder
 from burst.engine.slots import HeldBatch, Slots
 from burst.measure.tally import Tally
@@ -92,11 +93,8 @@ class Pump:
             for shard in settings.home
             for route in range(len(sinks))
         }
-        self._reason_base: list[int] = []
-        self.reason_names = list(OWN_REASONS)
-        for sink in sinks:
-            self._reason_base.append(len(self.reason_names) - 1)
-            self.reason_names += sink.reasons[1:]
+        self._reasons = Reasons(OWN_REASONS, [sink.reasons for sink in sinks])
+        self.reason_names = self._reasons.names
         self.go_ns = 0
         self._settled_at_ns = 0
         self._scanned_at_ns = 0
@@ -301,9 +299,7 @@ class Pump:
             self._conclude(slots)
             return
         if reasons is not None:
-            # Reason 0 is none; the others of this sink follow the pump's own and those of the sinks before it.
-            base = self._reason_base[sink]
-            self._slots.reasons[rows] = np.where(reasons > 0, reasons + np.uint8(base), 0)
+            self._slots.reasons[rows] = self._reasons.tables[sink][reasons]
         self._take_mixed(answers.answered_ns, rows, slots, indexes, codes, after)
 
     def _take_mixed(
