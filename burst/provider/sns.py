@@ -29,6 +29,7 @@ from burst.provider.sns_devices import Devices
 from burst.provider.sns_layout import Layouts
 from burst.provider.sns_message import check_message
 from burst.provider.sns_quotas import MessageQuota
+from burst.provider.sns_receipts import Receipts
 from burst.provider.sns_topics import Topic, Topics
 from burst.provider.sns_words import SnsError, SnsWords, told, wrong
 from burst.provider.sqs_ids import Uuids
@@ -43,6 +44,7 @@ _BATCH = b"Action=PublishBatch&"
 _DIGITS = 12  # of an index in an id
 _SEVERAL = (b"+", b"%2B")  # what follows on an id that names several people
 _MOST_ARNS = 4096
+_MOST_RECEIPTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Sns:
         self._dates = Dates()
         self._arns: dict[bytes, str] = {}
         self._layouts = Layouts(self._prefix)
+        self._receipts: dict[tuple[str, ...], Receipts] = {}
+        self._seen_ids: set[tuple[str, ...]] = set()
         self._throttled = told("Throttling")
         if (quota := behaviour.conduct("sns").quota) is not None and quota.retry_after_ns is not None:
             self._throttled = self.words.quota(-(-quota.retry_after_ns // NS_PER_S))
@@ -113,7 +117,7 @@ class Sns:
         except SnsError as error:
             return self._error(error.refusal)
         request_id = self._uuids.one()
-        return self._reply(200, result_xml(form["Action"], result, request_id, NAMESPACE), request_id)
+        return self._reply(200, result_xml(form["Action"], result, request_id, NAMESPACE), request_id.encode())
 
     def _read_batch(self, body: bytes, now_ns: int) -> Ask:
         layout = self._layouts.find(body)
@@ -262,14 +266,28 @@ class Sns:
             return self._published(note)
         if refused or note.fifo:
             return self._partly_published(note, refused)
-        uuids = self._uuids.take(len(note.ids) + 1)
-        pairs = [text for pair in zip(uuids, note.ids, strict=False) for text in pair]
-        return self._reply(200, (_batch_form(len(note.ids)) % (*pairs, uuids[-1])).encode(), uuids[-1])
+        return self._all_published(note.ids)
+
+    def _all_published(self, ids: list[str]) -> Reply:
+        key = tuple(ids)
+        receipts = self._receipts.get(key)
+        if receipts is None:
+            if len(self._receipts) >= _MOST_RECEIPTS:
+                self._receipts.clear()
+            seen = self._seen_ids
+            if key not in seen:  # whoever has other ids in each call is not answered hundreds at a time
+                if len(seen) >= _MOST_ARNS:
+                    seen.clear()
+                seen.add(key)
+                return self._partly_published(Publishing(ids), {})
+            receipts = self._receipts[key] = Receipts(ids, NAMESPACE)
+        body, request_id = receipts.take()
+        return self._reply(200, body, request_id)
 
     def _published(self, note: Publishing) -> Reply:
         message_id, request_id = self._uuids.take(2)
         result = {"MessageId": message_id} | self._sequence(note)
-        return self._reply(200, result_xml("Publish", result, request_id, NAMESPACE), request_id)
+        return self._reply(200, result_xml("Publish", result, request_id, NAMESPACE), request_id.encode())
 
     def _partly_published(self, note: Publishing, refused: Mapping[int, Refusal]) -> Reply:
         failed: list[Node] = []
@@ -284,7 +302,7 @@ class Sns:
                 failed.append({"Id": ident, "Code": told_of.reason, "Message": message, "SenderFault": fault})
         result: Node = {"Failed": listed(failed), "Successful": listed(successful)}
         request_id = self._uuids.one()
-        return self._reply(200, result_xml("PublishBatch", result, request_id, NAMESPACE), request_id)
+        return self._reply(200, result_xml("PublishBatch", result, request_id, NAMESPACE), request_id.encode())
 
     def _sequence(self, note: Publishing) -> dict[str, str]:
         """Return the sequence number that a FIFO topic gives a message: 20 digits that ascend."""
@@ -297,15 +315,15 @@ class Sns:
         request_id = self._uuids.one()
         message = refusal.body.decode(errors="replace")
         body = error_xml(refusal.status, refusal.reason, message, request_id, NAMESPACE)
-        reply = self._reply(refusal.status, body, request_id)
+        reply = self._reply(refusal.status, body, request_id.encode())
         if refusal.retry_after_s is None:
             return reply
         return Reply(reply.status, (*reply.fields, (b"retry-after", b"%d" % refusal.retry_after_s)), body)
 
-    def _reply(self, status: int, body: bytes, request_id: str) -> Reply:
+    def _reply(self, status: int, body: bytes, request_id: bytes) -> Reply:
         date = self._dates.at(self._means.wall_s())
         fields = (
-            (b"x-amzn-RequestId", request_id.encode()),
+            (b"x-amzn-RequestId", request_id),
             (b"Date", date),
             (b"Content-Type", b"text/xml"),
         )
@@ -322,10 +340,3 @@ def _keys(count: int) -> UInt64Column:
     keys = np.zeros(count, dtype=np.uint64)
     keys.flags.writeable = False
     return keys
-
-
-@cache
-def _batch_form(count: int) -> str:
-    """Return a whole answer that takes ``count`` entries: message id and id of each, then the request's id."""
-    members: list[Node] = [{"MessageId": "%s", "Id": "%s"}] * count
-    return result_xml("PublishBatch", {"Failed": {}, "Successful": listed(members)}, "%s", NAMESPACE).decode()
