@@ -13,7 +13,7 @@ from burst.provider.behaviour import Behaviour, Conduct
 from burst.provider.call_desk import CallDesk
 from burst.provider.call_link import CallLink
 from burst.provider.desk import Means
-from burst.provider.dialect import Ask, Dialect
+from burst.provider.dialect import Ask, Dialect, Reply
 from burst.provider.fate import Act, Fates, Sight
 from burst.provider.manners import reset_connection
 from burst.provider.refusal import Refusal
@@ -45,9 +45,13 @@ class SqsDesk(CallDesk):
         super().__init__(behaviour, means, make)
         self._seen: list[Int64Column] = []  # people to be witnessed, and since when
         self._seen_ns = 0
+        self._owed: list[tuple[CallLink, Request, Reply]] = []  # answers that wait for the witness
 
     def _witness(self, ask: Ask, refused: Mapping[int, Refusal], now_ns: int) -> None:
-        """Witness what was decided; what is simply taken is gathered until the loop has read every connection."""
+        """Witness what was decided; what is simply taken is gathered until the loop has read every connection.
+
+        One entry in the witness for all of them costs a tenth of one each; their answers wait for it.
+        """
         if refused:
             super()._witness(ask, refused, now_ns)
             return
@@ -61,6 +65,16 @@ class SqsDesk(CallDesk):
         people = seen[0] if len(seen) == 1 else np.concatenate(seen)
         if people.size:
             note(self.sums, self._means.witness, Sight.ACCEPT, people, self._seen_ns)
+        owed, self._owed = self._owed, []
+        for link, request, reply in owed:
+            self._answer(link, request, reply)
+
+    def _answer_in_time(self, link: CallLink, request: Request, reply: Reply, now_ns: int) -> None:
+        """Answer when it is time, and never before the witness knows."""
+        if self._seen and self.conduct.latency is None:
+            self._owed.append((link, request, reply))
+        else:
+            super()._answer_in_time(link, request, reply, now_ns)
 
     @property
     def sqs(self) -> Sqs:

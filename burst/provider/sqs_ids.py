@@ -18,32 +18,28 @@ class Uuids:
     __slots__ = ("_block", "_next")
 
     def __init__(self) -> None:
-        self._block, self._next = "", 0
+        self._block: list[str] = []
+        self._next = 0
 
     def take(self, count: int) -> list[str]:
         """Return ``count`` ids that were never returned before."""
         start = self._next
-        end = start + count * _WIDTH
-        if end > len(self._block):
-            self._block, start, end = _make(max(count, _AT_ONCE)), 0, count * _WIDTH
-        self._next = end
-        block = self._block
-        return [block[at : at + _WIDTH] for at in range(start, end, _WIDTH)]
+        if start + count > len(self._block):
+            self._block, start = _make(max(count, _AT_ONCE)), 0
+        self._next = start + count
+        return self._block[start : start + count]
 
     def one(self) -> str:
         """Return one id."""
-        start = self._next
-        if start + _WIDTH > len(self._block):
-            self._block, start = _make(_AT_ONCE), 0
-        self._next = start + _WIDTH
-        return self._block[start : start + _WIDTH]
+        return self.take(1)[0]
 
 
-def _make(count: int) -> str:
+def _make(count: int) -> list[str]:
     raw = np.frombuffer(os.urandom(16 * count), dtype=np.uint8).reshape(count, 16).copy()
     raw[:, 6] = raw[:, 6] & 0x0F | 0x40
     raw[:, 8] = raw[:, 8] & 0x3F | 0x80
     digits = np.frombuffer(hexlify(raw.tobytes()), dtype=np.uint8).reshape(count, 32)
     text = np.full((count, _WIDTH), ord("-"), dtype=np.uint8)
     text[:, [at for at in range(_WIDTH) if at not in _DASHES]] = digits
-    return text.tobytes().decode()
+    together = text.tobytes().decode()
+    return [together[at : at + _WIDTH] for at in range(0, len(together), _WIDTH)]

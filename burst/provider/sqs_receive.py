@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import md5
 from typing import Any
 
 from burst.model.ports import NEVER_NS
 from burst.model.units import NS_PER_S
 from burst.provider.sqs_calls import HandleCall, HandlesCall, Message, ReceiveCall, Received
+from burst.provider.sqs_digest import md5_hex
 from burst.provider.sqs_entries import check_ids
 from burst.provider.sqs_faults import SqsError
 from burst.provider.sqs_message import Attributes, digest_of, missing, wrong
@@ -89,7 +89,7 @@ class Receiver:
         if redrive is None or shelf.receives[slot] < redrive.most_receives:
             return False
         target = self._queues.by_name.get(redrive.target)
-        if target is None:
+        if target is None or target is queue:  # a queue that is its own would never come to an end
             return False
         old = shelf.more(slot)
         sequence = target.next_sequence() if target.fifo else ""
@@ -205,7 +205,7 @@ def _message(queue: Queue, slot: int, handle: str, call: ReceiveCall) -> Message
     """Return a message as its receiver asked for it."""
     shelf = queue.store.shelf
     body, extra = shelf.bodies[slot], shelf.more(slot)
-    message = Message(shelf.ident(slot), handle, md5(body, usedforsecurity=False).hexdigest(), body.decode())
+    message = Message(shelf.ident(slot), handle, md5_hex(body), body.decode())
     asked = {*(call.AttributeNames or ()), *(call.MessageSystemAttributeNames or ())}
     if asked:
         told = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import md5
 
 import msgspec
 import numpy as np
@@ -15,6 +14,7 @@ from burst.provider.dialect import Ask
 from burst.provider.fate import UInt64Column
 from burst.provider.refusal import Refusal
 from burst.provider.sqs_dedup import First, content_id, key_of
+from burst.provider.sqs_digest import md5_hexes
 from burst.provider.sqs_entries import (
     MOST_ENTRIES,
     BatchCall,
@@ -230,7 +230,7 @@ class Sender:
 
     def answer(self, sends: Sends, refused: Mapping[int, Refusal]) -> bytes:
         """Take all entries but those ``refused``; return the body of the answer."""
-        digests = [md5(body, usedforsecurity=False).hexdigest() for body in sends.bodies]
+        digests = md5_hexes(sends.bodies)
         ids = self.uuids.take(len(digests))
         if sends.plain and not refused:
             if self.keeps:

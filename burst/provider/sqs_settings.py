@@ -15,6 +15,7 @@ from burst.provider.sqs_message import MOST_BYTES, MOST_DELAY_S, wrong
 
 LONGEST_INVISIBLE_S = 43_200
 LONGEST_WAIT_S = 20
+_MOST_DIGITS = 12
 FIFO = ".fifo"
 
 _NUMBERS: dict[str, tuple[int, int, int]] = {  # default, least, most
@@ -83,7 +84,7 @@ def _read(name: str, value: str, *, fifo: bool) -> str:
     bad = SqsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
     if name in _NUMBERS:
         _, least, most = _NUMBERS[name]
-        if not value.isdecimal() or not least <= int(value) <= most:
+        if not value.isdecimal() or len(value) > _MOST_DIGITS or not least <= int(value) <= most:
             raise bad
         return str(int(value))
     if name in _CHOICES or (name in _FIFO_CHOICES and fifo):
@@ -107,7 +108,7 @@ def read_redrive(value: str) -> Redrive | None:
     try:
         policy = json.loads(value)
         arn, most = policy["deadLetterTargetArn"], int(policy["maxReceiveCount"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise SqsError("InvalidAttributeValue", "Invalid value for the parameter RedrivePolicy.") from None
     if not isinstance(arn, str) or not re.fullmatch(r"arn:aws[a-z\-]*:sqs:[^:]*:[0-9]*:[^:]+", arn):
         raise wrong(

@@ -63,3 +63,49 @@ async def test_a_wrong_key_is_refused_as_at_amazon(tmp_path):
             )
         assert caught.value.response["Error"]["Code"] == "InvalidClientTokenId"
         assert cloud.witness().counts[5] == 0x10
+
+
+async def test_people_may_be_named_in_an_attribute(tmp_path):
+    async with Cloud(tmp_path, run=RUN) as cloud:
+        ids = [write_ids(PREFIX, np.array(people)).decode() for people in ([7], [8, 9])]
+        entries = [
+            {
+                "Id": str(at),
+                "MessageBody": "no name",
+                "MessageAttributes": {"burst-id": {"DataType": "String", "StringValue": text}},
+            }
+            for at, text in enumerate(ids)
+        ]
+        await cloud.ask(cloud.client().send_message_batch, QueueUrl=cloud.url(), Entries=entries)
+        assert np.flatnonzero(cloud.witness().counts).tolist() == [7, 8, 9]
+
+
+async def test_a_duplicate_reaches_nobody_again(tmp_path):
+    async with Cloud(tmp_path, run=RUN) as cloud:
+        sqs, url = cloud.client(), cloud.url("gate.fifo")
+        for people in ((1, 2), (1, 2), (3,)):
+            entry = {
+                "Id": "a",
+                "MessageBody": body_of(*people),
+                "MessageGroupId": "g",
+                "MessageDeduplicationId": f"d{people[0]}",
+            }
+            answer = await cloud.ask(sqs.send_message_batch, QueueUrl=url, Entries=[entry])
+            assert len(answer["Successful"]) == 1
+        assert cloud.witness().counts[:5].tolist() == [0, 1, 1, 1, 0]
+
+
+async def test_entries_that_fail_by_chance_are_nobodys_fault_but_the_services(tmp_path):
+    behaviour = {"sqs": {"answers": [{"share": 1, "reason": "InternalServerError"}]}}
+    async with Cloud(tmp_path, behaviour, run=RUN) as cloud:
+        entries = [{"Id": str(at), "MessageBody": body_of(at)} for at in range(3)]
+        answer = await cloud.ask(cloud.client().send_message_batch, QueueUrl=cloud.url(), Entries=entries)
+        assert [(row["SenderFault"], row["Code"]) for row in answer["Failed"]] == [(False, "InternalFailure")] * 3
+        assert cloud.witness().counts[:4].tolist() == [0x10, 0x10, 0x10, 0]
+
+
+async def test_a_message_of_a_run_is_not_kept(tmp_path):
+    async with Cloud(tmp_path, run=RUN) as cloud:
+        sqs = cloud.client()
+        await cloud.ask(sqs.send_message, QueueUrl=cloud.url(), MessageBody=body_of(1))
+        assert "Messages" not in await cloud.ask(sqs.receive_message, QueueUrl=cloud.url())
