@@ -1,7 +1,7 @@
 """Answers written hundreds at a time: each is whole, and no id comes twice."""
 
 import uuid
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from burst.provider.sns_receipts import Receipts
 
@@ -10,7 +10,7 @@ def test_every_answer_names_each_entry_with_an_id_of_its_own():
     receipts, seen = Receipts(["a", "b-c", "9"], "x:y"), set()
     for _ in range(600):
         body, request_id = receipts.take()
-        root = ElementTree.fromstring(body)
+        root = ET.fromstring(body)
         assert root.findtext("{x:y}ResponseMetadata/{x:y}RequestId") == request_id.decode()
         members = root.findall("{x:y}PublishBatchResult/{x:y}Successful/{x:y}member")
         assert [member.findtext("{x:y}Id") for member in members] == ["a", "b-c", "9"]
