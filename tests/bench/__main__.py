@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import apns, fanout, launch, provider, recording, scale, staging, startup
+from tests.bench import apns, bench_http, fanout, launch, provider, recording, scale, staging, startup
 
 BENCHES = {
     "recording": recording,
     "fanout": fanout,
     "apns": apns,
+    "http": bench_http,
     "provider": provider,
     "launch": launch,
     "staging": staging,

@@ -1,7 +1,7 @@
 """The HTTP sink in the engine's own pump beside wrk: the same requests to the same nginx over as many connections.
 
-Client on one core, nginx on the other. wrk sends one request over and over, made once; burst's differ in id, index and
-token, and rendering them is part of what is measured, as are ledger, retries' bookkeeping and stamps.
+Client on one core, nginx on the other. wrk sends one request over and over, or 20,000 that its script made before. All
+of burst's differ in id, index and token; rendering them is part of what is measured, as are ledger and stamps.
 """
 
 from __future__ import annotations
@@ -28,6 +28,21 @@ _BODY = (
     '{{"id":"{ident}","event":"bench","run":"bench","index":"000000","token":"' + _TOKEN + '","platform":"ios",'
     '"tenant":"","lane":"main"}}'
 )
+_DISTINCT = """
+local made, at, body = {}, 0, wrk.body
+function init(args)
+  for number = 1, 20000 do
+    local id, token = string.format('PREFIX%012x', number), string.format('%064x', number)
+    wrk.headers['burst-id'] = id
+    local text = body:gsub('PREFIX' .. string.rep('0', 12), id):gsub('"0123456789abcdef[^"]*"', '"' .. token .. '"')
+    made[number] = wrk.format(nil, '/', nil, text)
+  end
+end
+function request()
+  at = at % #made + 1
+  return made[at]
+end
+"""
 
 
 def measure(order: Order) -> Spent:
@@ -38,17 +53,19 @@ def measure(order: Order) -> Spent:
     return Spent(order.requests, told["wall_s"], told["cpu_s"])
 
 
-def measure_wrk(order: Order) -> Spent:
-    """Shoot with wrk for a while."""
+def measure_wrk(order: Order, *, distinct: bool = False) -> Spent:
+    """Shoot with wrk for a while: one request over and over, or 20,000 that were made before."""
     if shutil.which("wrk") is None:
         raise NotInstalledError("apt-get install wrk")
-    ident = id_prefix(RUN, NOTIFICATION).decode() + "000000000000"
+    prefix = id_prefix(RUN, NOTIFICATION).decode()
+    ident = prefix + "000000000000"
     with tempfile.TemporaryDirectory(prefix="burst-bench-") as folder:
         script = Path(folder, "post.lua")
         script.write_text(
             f"wrk.method = 'POST'\nwrk.body = [==[{_BODY.format(ident=ident)}]==]\n"
             f"wrk.headers['burst-id'] = '{ident}'\nwrk.headers['user-agent'] = 'burst/0.1.0'\n"
             "wrk.headers['content-type'] = 'application/json'\n"
+            + (_DISTINCT.replace("PREFIX", prefix) if distinct else "")
         )
         output, _, cpu_s = run_program(
             ["wrk", "-t", "1", "-c", str(order.connections), "-d", f"{_LASTS_S}s", "-s", str(script), order.url]
@@ -60,29 +77,30 @@ def measure_wrk(order: Order) -> Spent:
 
 
 def _order(server: Nginx, requests: int, connections: int, *, tls: bool) -> Order:
-    if not tls:
-        return server.order(requests, connections, bare=True)
     order = server.order(requests, connections, bare=True)
+    if not tls:
+        return order
     url, ca_file = f"https://127.0.0.1:{server.tls_port}", str(server.authority.ca)
     return msgspec.structs.replace(order, url=url, ca_file=ca_file)
 
 
-def _pair(requests: int, connections: int, *, tls: bool = False) -> tuple[Entry, Entry]:
+def _entries(requests: int, connections: int, *, tls: bool = False) -> tuple[Entry, ...]:
     over = f"{connections} connection{'s' if connections > 1 else ''}{', TLS' if tls else ''}"
-    names = f"burst, {over}", f"wrk, {over}"
+    beside = (f"wrk, {over}",)
 
     def ordered(server: Server) -> Order:
         return _order(cast("Nginx", server), requests, connections, tls=tls)
 
     return (
-        Entry(names[0], lambda server: measure(ordered(server)), names[1:]),
-        Entry(names[1], lambda server: measure_wrk(ordered(server)), names[1:]),
+        Entry(f"burst, {over}", lambda server: measure(ordered(server)), beside),
+        Entry(beside[0], lambda server: measure_wrk(ordered(server)), beside),
+        Entry(f"wrk, {over}, distinct", lambda server: measure_wrk(ordered(server), distinct=True), beside),
     )
 
 
 def main() -> None:
     """Print the table."""
-    entries = (*_pair(200_000, _MANY), *_pair(60_000, 1), *_pair(100_000, _MANY, tls=True))
+    entries = (*_entries(200_000, _MANY), *_entries(30_000, 1), *_entries(100_000, _MANY, tls=True))
     standings = Standings((Ground(Nginx, entries),))
     before = load()
     standings.play(_ROUNDS)

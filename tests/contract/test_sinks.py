@@ -88,6 +88,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             },
         },
     ),
+    ("http", {"http_version": 2, "connections": 4, "provider": {"dead": 0.05}}),
     ("http", {"people_per_request": 100, "connections": 4, "provider": {"dead": 0.05}}),
     ("http", {"connections": 64, "silent": 0.002, "provider": {"silent": 0.002}}),
     ("sns", {"provider": {"tls": True}}),

@@ -41,6 +41,7 @@ WAYS = {
     "one connection": "connections: 1",
     "several people": "people_per_request: 50",
     "items": "people_per_request: 50, body: {all: ['${items}']}, item: {t: '${token}'}",
+    "HTTP/2": "http_version: 2",
     "GET": "method: GET, path: '/hook/${index}?t=${token}'",
 }
 
