@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, cast
 
 import numpy as np
+import numpy.ma  # np.unique imports it at its first call: 30 ms that no burst has
 import numpy.typing as npt
 
 from burst.model.batch import Int64Column, UInt8Column

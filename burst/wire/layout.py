@@ -54,10 +54,11 @@ class Layout:
         """
         for one in self.columns.values():
             values = rows[:, one.start : one.stop]
-            # One pass for what values are nearly always: visible characters, no space among them.
-            if one.huffman or not values.size or int(values.min()) > _SPACE:
+            # One pass for what values are nearly always: visible characters, perhaps with spaces among them.
+            lowest = _SPACE + 1 if one.huffman or not values.size else int(values.min())
+            if lowest > _SPACE:
                 continue
-            if ((values == 0) | (values == _LF) | (values == _CR)).any():
+            if lowest < _SPACE and ((values == 0) | (values == _LF) | (values == _CR)).any():
                 return False
             ends = values[:, (0, -1)]
             if ((ends == _SPACE) | (ends == _TAB)).any():
