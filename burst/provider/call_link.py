@@ -58,6 +58,8 @@ class CallLink(aiofastnet.Protocol):
         self.dribble = Dribble(self._write, self._emptied)
         self._asking = self._answered = False
         self._ended = False  # the peer writes no more
+        self._full = False  # the socket takes no more of our answers
+        self._behind = False  # calls wait behind the one under way
 
     def is_buffered_protocol(self) -> bool:
         """Say that reads go into a buffer of ours."""
@@ -76,7 +78,11 @@ class CallLink(aiofastnet.Protocol):
     def buffer_updated(self, count: int) -> None:
         """Take bytes in."""
         if not self.closing:
+            waited = self._codec.paused
             self._feed(bytes(_raw[:count]))
+            if waited and self._codec.paused and not self.closing:
+                self._behind = True  # it has asked much already: the rest may wait in the socket
+                self.transport.pause_reading()
             self._owner.noticed()
 
     def _feed(self, data: bytes | None) -> None:
@@ -109,10 +115,25 @@ class CallLink(aiofastnet.Protocol):
             return
         self.write(data)
         self._answered = True
-        if last or self._ended:
+        if last:
             self.close()
         elif not self._asking:
             self._feed(None)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read again when nothing waits any more; close when the peer has said all and has all its answers."""
+        if self.gone or self.closing or self._codec.paused:
+            return
+        if self._ended:
+            self.close()
+        elif self._behind:
+            self._behind = False
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._full and not self._behind and not self.gone:
+            self.transport.resume_reading()
 
     def write(self, data: bytes) -> None:
         """Write, or let it dribble."""
@@ -126,20 +147,25 @@ class CallLink(aiofastnet.Protocol):
     def _emptied(self) -> None:
         if self.closing and not self.gone:
             self.transport.close()
+        else:
+            self._go_on()
 
     def pause_writing(self) -> None:
         """Read no more from a socket that is full: whoever does not take his answers asks no more."""
+        self._full = True
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Read again from a socket that has drained."""
-        self.transport.resume_reading()
+        self._full = False
+        self._read_on()
 
     def eof_received(self) -> bool:
         """Keep the way back open while a call is answered: a client may say all he has to say, and then listen."""
         self._ended = True
         tls = self.transport.get_extra_info("ssl_object") is not None
-        return self._codec.paused and not self.closing and not tls
+        owing = self.dribble.waiting > 0 or (self._codec.paused and not self.closing)
+        return owing and not tls
 
     def connection_lost(self, error: BaseException | None) -> None:  # noqa: ARG002 (why does not matter here)
         """End."""

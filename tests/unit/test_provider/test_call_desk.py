@@ -178,6 +178,40 @@ async def test_whoever_writes_no_more_still_gets_his_answer(tmp_path):
         assert await reader.read(1) == b""
 
 
+async def test_whoever_writes_no_more_gets_the_answers_to_all_he_asked(tmp_path):
+    async with Web(tmp_path, {"latency": {"p50": "20ms"}}) as web:
+        reader, writer = await web.connect()
+        writer.write(call(1) + call(2) + call(3))
+        writer.write_eof()
+        for _ in range(3):
+            assert (await answer(reader))[0] == 200
+        assert await reader.read(1) == b""
+        assert np.flatnonzero(web.witness().counts).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("more", ["", "connection: close\r\n"])
+async def test_an_answer_that_dribbles_is_whole_for_whoever_writes_no_more(tmp_path, more):
+    async with Web(tmp_path, {"slow_bytes": {"bytes": 7, "every": "1ms"}}) as web:
+        reader, writer = await web.connect()
+        writer.write(call(1, more=more))
+        assert len(await reader.read(65_536)) == 7
+        writer.write_eof()
+        async with asyncio.timeout(HANG_S):
+            assert (await reader.read()).endswith(b"{}")
+
+
+async def test_whoever_asks_much_before_his_answers_gets_them_all(tmp_path):
+    """More than is kept of calls that wait: the rest waits in the socket."""
+    calls, body = 120, b"x" * 30_000
+    async with Web(tmp_path, {"latency": {"p50": "5ms"}}) as web:
+        reader, writer = await web.connect()
+        for number in range(calls):
+            writer.write(call(number % 100, body=body))
+        for _ in range(calls):
+            assert (await answer(reader))[0] == 200
+        assert web.witness().counters[Counter.ACCEPTED] == calls
+
+
 async def test_what_is_no_http_is_answered_400_and_let_go(tmp_path):
     async with Web(tmp_path) as web:
         reader, writer = await web.connect()
