@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from burst.model.batch import Int64Column
 from burst.policy.wheel import Wheel
 from burst.provider.behaviour import Behaviour, Conduct
 from burst.provider.call_link import CallLink
@@ -180,7 +181,7 @@ class CallDesk:
         fates = self._fates_of(ask, now_ns)
         act = self._act_of(fates)
         if act is not None:
-            self._act(link, request, ask, act, now_ns)
+            self._act(link, request, ask, act, fates, now_ns)
             return
         refused, whole = self._refused_of(ask, fates)
         reply = self.dialect.reply(ask, refused, whole)
@@ -216,15 +217,20 @@ class CallDesk:
         found = {at: refusals[int(fates[at])] for at in np.flatnonzero(fates).tolist()}
         return {at: told for at, told in found.items() if told is not None} | ask.faults, ask.whole
 
-    def _act(self, link: CallLink, request: Request, ask: Ask, fate: int, now_ns: int) -> None:
+    def _act(self, link: CallLink, request: Request, ask: Ask, fate: int, fates: np.ndarray, now_ns: int) -> None:
         """Do what a fate demands that is no answer: to the whole call."""
         act, sight = Act(int(self.fates.acts[fate])), Sight(int(self.fates.sights[fate]))
         if act == Act.RESET and sight == Sight.REFUSE:
             sight = Sight.HANG  # over HTTP/1.1 there is no way to say that nothing was processed
-        if ask.people.size:
-            note(self.sums, self._means.witness, sight, ask.people, now_ns)
         if sight == Sight.ACCEPT:
-            self.dialect.reply(ask, ask.faults, None)  # it is done all the same
+            # It is done all the same; but not for entries that an answer would have called refused.
+            refused, _ = self._refused_of(ask, fates)
+            self.dialect.reply(ask, refused, None)
+            taken, others = _parted(ask, refused)
+            self._note(Sight.ACCEPT, taken, now_ns)
+            self._note(Sight.HANG, others, now_ns)
+        else:
+            self._note(sight, ask.people, now_ns)
         if act == Act.GARBLE:
             link.answer(_GARBAGE, last=True)
         elif act == Act.CLOSE:
@@ -234,19 +240,13 @@ class CallDesk:
         self._after(link, request)
 
     def _witness(self, ask: Ask, refused: Mapping[int, Refusal], now_ns: int) -> None:
-        sums, witness = self.sums, self._means.witness
-        if not ask.people.size:
-            return
-        if not refused:
-            note(sums, witness, Sight.ACCEPT, ask.people, now_ns)
-            return
-        taken = np.ones(ask.keys.size, dtype=np.bool_)
-        taken[list(refused)] = False
-        if ask.edges is not None:
-            taken = np.repeat(taken, np.diff(ask.edges))
-        for sight, people in ((Sight.ACCEPT, ask.people[taken]), (Sight.REFUSE, ask.people[~taken])):
-            if people.size:
-                note(sums, witness, sight, people, now_ns)
+        taken, others = _parted(ask, refused)
+        self._note(Sight.ACCEPT, taken, now_ns)
+        self._note(Sight.REFUSE, others, now_ns)
+
+    def _note(self, sight: Sight, people: Int64Column, now_ns: int) -> None:
+        if people.size:
+            note(self.sums, self._means.witness, sight, people, now_ns)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -294,3 +294,14 @@ class CallDesk:
     def next_ns(self) -> int:
         """Return when the next answer is due; ``NEVER_NS`` when none waits."""
         return self._wheel.next_ns()
+
+
+def _parted(ask: Ask, refused: Mapping[int, Refusal]) -> tuple[Int64Column, Int64Column]:
+    """Return the people of the entries that are taken, and of those that are refused."""
+    if not refused:
+        return ask.people, ask.people[:0]
+    taken = np.ones(ask.keys.size, dtype=np.bool_)
+    taken[list(refused)] = False
+    if ask.edges is not None:
+        taken = np.repeat(taken, np.diff(ask.edges))
+    return ask.people[taken], ask.people[~taken]
