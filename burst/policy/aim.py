@@ -14,8 +14,16 @@ from enum import Enum
 from burst.model.ports import Permit
 from burst.model.scenario import plain_host
 
-PROVIDERS = ("apple.com", "googleapis.com", "amazonaws.com", "amazonaws.com.cn")
-"""Domains of the real providers: APNs, FCM, SNS and SQS (the last is AWS in China)."""
+PROVIDERS = (
+    "apple.com",
+    "googleapis.com",
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "c2s.ic.gov",
+    "csp.hci.ic.gov",
+)
+"""Domains of the real providers: APNs, FCM, SNS and SQS (AWS, then AWS in China, the sovereign and isolated ones)."""
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

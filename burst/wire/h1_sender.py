@@ -155,7 +155,8 @@ class H1Sender:
         self._refusing = False
         if self._ration is not None:
             weight = self._caller.weight
-            room = min(room, weight * self._ration.grant(-(-room // weight), self._clock.now_ns()))
+            whole = self._usual // weight  # of the rate, what a call takes that is full
+            room = min(room, weight * self._ration.grant(-(-room // weight), self._clock.now_ns(), at_least=whole))
         return max(0, room - self._held_back)
 
     def _calls(self) -> int:

@@ -37,13 +37,17 @@ class Ration:
         self._reserve = max(1, int(wanted))
         self._short_until_ns = NEVER_NS
 
-    def grant(self, room: int, now_ns: int) -> int:
-        """Return how many of ``room`` may leave now; where it is fewer, note when it is worth asking again."""
+    def grant(self, room: int, now_ns: int, *, at_least: int = 1) -> int:
+        """Return how many of ``room`` may leave now; where it is fewer, note when it is worth asking again.
+
+        Fewer than ``at_least`` are none: what leaves in calls of so many shall not leave in many that are nearly empty.
+        """
+        at_least = min(at_least, room, max(1, int(self._bucket.burst)))
         tokens = self._bucket.available(now_ns)
         if tokens >= room:
             return room
-        self._short_until_ns = now_ns + self._bucket.wait_ns(self._reserve)
-        return tokens
+        self._short_until_ns = now_ns + self._bucket.wait_ns(max(self._reserve, at_least))
+        return tokens if tokens >= at_least else 0
 
     def take(self, count: int, now_ns: int) -> None:
         """Learn that so many leave."""
