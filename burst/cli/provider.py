@@ -13,8 +13,8 @@ import click
     multiple=True,
     default=("127.0.0.1:8443",),
     show_default=True,
-    metavar="ADDRESS",
-    help="host:port (port 0: any) or unix:/path; may be given again.",
+    metavar="[DIALECT=]ADDRESS",
+    help="apns (the default), fcm, sqs, sns or http, and host:port (port 0: any) or unix:/path; may be given again.",
 )
 @click.option(
     "--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Serving processes behind each port."
@@ -24,7 +24,7 @@ import click
 @click.option(
     "--behaviour",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A behaviour file (YAML). Default: a healthy and fast Apple.",
+    help="A behaviour file (YAML). Default: a healthy and fast provider.",
 )
 @click.option(
     "--control",
@@ -63,7 +63,7 @@ def provider(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Be a stand-in for APNs: takes pushes over HTTP/2, checks them as Apple does, delivers none.
+    """Be a stand-in for APNs, FCM, SQS, SNS or a webhook: take what is sent, check it as they do, deliver nothing.
 
     Stop it with Ctrl-C. What it does is a behaviour file's to say, and its control API's while it runs.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -63,7 +64,7 @@ class Supervisor:
         self._listens = [split_listen(text) for text in house.listen]
         self.dialects = [dialect for dialect, _ in self._listens]
         self.addresses: list[str] = []  # one for each of ``dialects``
-        self._aws_file = self._google_file = ""
+        self.aws_file = self.google_file = ""
         self._children: list[asyncio.subprocess.Process] = []
         self._held: list[socket.socket] = []
         self._next_id = 0
@@ -97,8 +98,8 @@ class Supervisor:
             authority.key_id,
             authority.team_id,
             urls=self.url_of,
-            aws_file=self._aws_file,
-            google_file=self._google_file,
+            aws_file=self.aws_file,
+            google_file=self.google_file,
         )
 
     def parts(self) -> list[Path]:
@@ -112,7 +113,7 @@ class Supervisor:
         self.authority = await asyncio.to_thread(Authority.obtain, house.folder, names=house.names)
         try:
             for _, address in self._listens:
-                self.addresses.append(self._reserve(address))
+                self.addresses.append(self._reserved(address))
             await asyncio.to_thread(self._mint_cloud_keys)
             for number in range(house.processes):
                 await self._start_one(number)
@@ -120,10 +121,7 @@ class Supervisor:
                 await self._ready(number)
         except OSError as error:
             await self.stop()
-            raise BurstError(
-                f"the stand-in cannot listen on {', '.join(house.listen)}: {error.strerror}",
-                hint="is the address taken? port 0 takes any free one",
-            ) from None
+            raise BurstError(f"the stand-in did not start: {error}") from None
         except BaseException:
             await self.stop()
             raise
@@ -132,9 +130,21 @@ class Supervisor:
     def _mint_cloud_keys(self) -> None:
         """Make what clients of the clouds need, where there is anything for them."""
         if {"sqs", "sns"} & set(self.dialects):
-            self._aws_file = str(aws_credentials(self.house.folder))
+            self.aws_file = str(aws_credentials(self.house.folder))
         if "fcm" in self.dialects:
-            self._google_file = str(google_account(self.house.folder, f"{self.url_of['fcm']}/token"))
+            self.google_file = str(google_account(self.house.folder, f"{self.url_of['fcm']}/token"))
+
+    def _reserved(self, address: str) -> str:
+        """Return an address that is ours. Raises BurstError."""
+        try:
+            return self._reserve(address)
+        except socket.gaierror as error:
+            what, hint = error.strerror, "is the host spelled right? 127.0.0.1 is this machine alone"
+        except (OSError, UnicodeError) as error:
+            what, hint = getattr(error, "strerror", None) or str(error), "port 0 takes any free one"
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                hint = f"somebody listens there already; {hint}"
+        raise BurstError(f"the stand-in cannot listen on {address}: {what}", hint=hint)
 
     def _reserve(self, address: str) -> str:
         """Bind a port so that several processes can share it, and so that nobody else takes it meanwhile."""
@@ -144,11 +154,15 @@ class Supervisor:
                     f"{address} cannot be shared by {self.house.processes} processes",
                     hint="a unix socket belongs to one process: use one process, or a port",
                 )
+            if address in self.addresses:
+                raise BurstError(f"{address} is given twice", hint="each dialect wants an address of its own")
             _free_unix_path(Path(address.removeprefix("unix:")))
             return address
         host, _, port = address.rpartition(":")
         if not port.isdigit() or int(port) > 65_535:
             raise BurstError(f"{address!r} is no address", hint="write it as 127.0.0.1:8443 or unix:/path")
+        if int(port) and f"{host}:{int(port)}" in self.addresses:
+            raise BurstError(f"{address} is given twice", hint="each dialect wants an address of its own")
         family, *_, where = socket.getaddrinfo(host.strip("[]") or "127.0.0.1", int(port), type=socket.SOCK_STREAM)[0]
         bound = _bound(family, where, shared=False)  # fails where anybody is, be it somebody who shares
         where = bound.getsockname()
@@ -176,8 +190,8 @@ class Supervisor:
             client_ca=str(authority.ca) if house.tls and house.client_certificates else "",
             dead_since_ms=int(time.time() * 1000) - 86_400_000,
             folder=str(house.behaviour_folder),
-            aws_file=self._aws_file,
-            google_file=self._google_file,
+            aws_file=self.aws_file,
+            google_file=self.google_file,
             ephemeral=str(house.ephemeral) if house.ephemeral is not None and number == 0 else "",
         )
         child = await asyncio.create_subprocess_exec(
@@ -197,7 +211,7 @@ class Supervisor:
     async def _ready(self, number: int) -> None:
         answer = await self._read(self._children[number], READY_WITHIN_S)
         if "error" in answer:
-            raise BurstError(f"the stand-in did not start: {answer['error']}", hint="is its address taken?")
+            raise BurstError(f"the stand-in did not start: {answer['error']}", hint=answer.get("hint", ""))
 
     @staticmethod
     async def _read(child: asyncio.subprocess.Process, within_s: float) -> dict[str, Any]:
@@ -324,6 +338,8 @@ def _bound(family: int, where: Any, *, shared: bool) -> socket.socket:
 
 def _free_unix_path(path: Path) -> None:
     """Remove a socket that nobody listens on any more; whatever else is there is an error."""
+    if not path.parent.is_dir() or not path.name:
+        raise BurstError(f"unix:{path}: there is no such folder", hint="write it as unix:/path/of/a.sock")
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise BurstError(f"{path} exists and is no socket", hint="choose another path")

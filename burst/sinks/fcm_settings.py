@@ -149,6 +149,10 @@ class FcmSettings(ConnectionSettings, MessageSettings):
         file = None if self.service_account is None else Path(self.service_account).expanduser()
         return ServiceAccount.read(read_secret(self.service_account_env, file))
 
+    def asked(self) -> tuple[str, ...]:
+        """Return those of ``targets`` that give access tokens and get no message."""
+        return self.targets()[1:]
+
     def targets(self) -> tuple[str, ...]:
         """Return the URLs that this sink connects to: FCM's and the token endpoint's; none for the run's own stand-in.
 

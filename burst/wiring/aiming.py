@@ -31,6 +31,15 @@ class Aimed(Protocol):
         ...
 
 
+@runtime_checkable
+class Asking(Protocol):
+    """Settings of a sink that also connects to where no notification goes: a token endpoint."""
+
+    def asked(self) -> tuple[str, ...]:
+        """Return those of its targets."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Target:
     """A URL of a route, and its host in the URL's own letters; a path for a unix socket."""
@@ -38,6 +47,7 @@ class _Target:
     route: int
     url: str
     host: str
+    asked: bool = False  # and sent no notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +118,9 @@ def _targets(scenario: Scenario) -> Iterator[_Target]:
     for number, route in enumerate(scenario.routes):
         settings = sink_settings(route.sink)
         if isinstance(settings, Aimed):
+            asked = settings.asked() if isinstance(settings, Asking) else ()
             for url in settings.targets():
-                yield _Target(number, url, host_of(url))
+                yield _Target(number, url, host_of(url), url in asked)
 
 
 def _said(loaded: LoadedScenario, allowed: tuple[str, ...], live: bool) -> _Said:
@@ -188,8 +199,10 @@ def _announced(loaded: LoadedScenario, targets: list[_Target]) -> list[str]:
             people[route] += batch.count
     routes: dict[str, set[int]] = {}
     for target in targets:
-        routes.setdefault(target.url, set()).add(target.route)
+        if not target.asked:
+            routes.setdefault(target.url, set()).add(target.route)
+    asked = dict.fromkeys(target.url for target in targets if target.asked)
     return [
         f"LIVE: {format_count(sum(people[route] for route in numbers))} notifications to {url}"
         for url, numbers in routes.items()
-    ]
+    ] + [f"LIVE: access tokens from {url}" for url in asked]

@@ -130,10 +130,13 @@ def _announce(supervisor: Supervisor, control: Control, *, as_json: bool) -> Non
     assert authority is not None
     facts: dict[str, Any] = {
         "urls": supervisor.urls,
+        "dialects": dict(zip(supervisor.urls, supervisor.dialects, strict=True)),
         "control": control.url,
         "ca": str(authority.ca) if tls else None,
         "client_certificate": str(authority.client_certificate) if tls else None,
         "client_key": str(authority.client_key) if tls else None,
+        "aws": supervisor.aws_file or None,
+        "google": supervisor.google_file or None,
         "key": str(authority.p8),
         "key_id": authority.key_id,
         "team_id": authority.team_id,
@@ -143,7 +146,10 @@ def _announce(supervisor: Supervisor, control: Control, *, as_json: bool) -> Non
         sys.stdout.write(json.dumps(facts) + "\n")
     else:
         words = {"urls": "listens on", "key": "signing key", "key_id": "key id", "team_id": "team id"}
+        words |= {"aws": "AWS credentials", "google": "service account"}
         words |= {"client_certificate": "client certificate", "client_key": "client key", "ca": "CA"}
+        dialects = facts.pop("dialects")
+        facts["urls"] = [f"{url}  {dialects[url]}" for url in facts["urls"]]
         for name, value in facts.items():
             for one in value if isinstance(value, list) else [value]:
                 if one is not None:

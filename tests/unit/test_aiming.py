@@ -4,6 +4,8 @@ import json
 import socket
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from burst.cli import main as cli
 from burst.engine.go import GoWhen
@@ -261,3 +263,32 @@ def test_the_permit_goes_with_the_order_and_the_announcement_to_whoever_watches(
     )
     assert coordinator._order.permit == Permit(("203.0.113.7",), live=True)
     assert said == [f"LIVE: 3 notifications to {ELSEWHERE}"]
+
+
+def test_a_token_endpoint_is_a_target_and_gets_no_notifications(load, tmp_path):
+    account = tmp_path / "account.json"
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    account.write_text(
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "shop",
+                "private_key_id": "1",
+                "private_key": pem,
+                "client_email": "burst@shop.iam.gserviceaccount.com",
+                "token_uri": "https://192.0.2.9/token",
+            }
+        )
+    )
+    said: list[str] = []
+    (tmp_path / "p.csv").write_text(f"token,platform\n{'f' * 140},android\n")
+    file = tmp_path / "live.yaml"
+    file.write_text(
+        f"audience: {{file: p.csv}}\nlive: true\n"
+        f"sink: {{fcm: {{endpoint: 'https://192.0.2.8', service_account: {account}, tracer_tokens: [{'f' * 140}]}}}}\n"
+    )
+    check_aim(load_scenario(file, environ={}), (), True, said.append)
+    assert said == ["LIVE: 1 notifications to https://192.0.2.8", "LIVE: access tokens from https://192.0.2.9/token"]
