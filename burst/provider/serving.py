@@ -297,7 +297,13 @@ def main() -> int:
         _open_many_files()
         serving = Serving(brief)
         uvloop.run(serving.run(rest))
-    except (BurstError, OSError, ValueError) as error:
+    except BurstError as error:
+        _say({"error": error.what, "hint": error.hint})
+        return 1
+    except OSError as error:
+        _say({"error": str(error), "hint": "is its address taken?"})
+        return 1
+    except ValueError as error:
         _say({"error": str(error)})
         return 1
     return 0
