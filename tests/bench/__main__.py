@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import apns, bench_http, fanout, launch, provider, recording, scale, staging, startup
+from tests.bench import (
+    apns,
+    bench_fcm,
+    bench_http,
+    bench_sns,
+    bench_sqs,
+    fanout,
+    launch,
+    provider,
+    recording,
+    scale,
+    staging,
+    startup,
+)
 
 BENCHES = {
     "recording": recording,
     "fanout": fanout,
     "apns": apns,
+    "fcm": bench_fcm,
+    "sqs": bench_sqs,
+    "sns": bench_sns,
     "http": bench_http,
     "provider": provider,
     "launch": launch,
