@@ -150,25 +150,26 @@ def close_books(
         reasons=books.told_reasons(),
         notes=_notes(judge, untimed, closing, seen),
         witness=seen,
-        projection=_projection(books, scenario, outcomes),
+        projection=_projection(books, scenario, outcomes, retries),
     )
     return result, undelivered_ranges(ledger.states, books.reasons, books.reason_names)
 
 
-def _projection(books: Books, scenario: Scenario, outcomes: Outcomes) -> ProjectionResult | None:
+def _projection(books: Books, scenario: Scenario, outcomes: Outcomes, retries: int) -> ProjectionResult | None:
     """Return what the run says of the whole that it is a part of."""
     projection = scenario.projection
     if projection is None:
         return None
     scale = projection.scale
-    last_ns, service_ms = books.total.last_receipt_ns, books.latency().service.p99
+    # Whoever was last may have been the one whose answer took longest.
+    last_ns, service_ms = books.total.last_receipt_ns, books.latency().service.max
     done = msgspec.structs.asdict(books.completion(outcomes.accepted))
     return ProjectionResult(
         scale=scale,
         audience=outcomes.total() * scale,
         completion_s=Completion(**{name: None if value is None else value * scale for name, value in done.items()}),
         duration_s=last_ns / NS_PER_S * scale if last_ns else None,
-        late_by_at_most_s=None if service_ms is None else round(service_ms / 1000 * scale, 3),
+        late_by_at_most_s=None if service_ms is None or retries else round(service_ms / 1000 * scale, 3),
         divided=list(projection.divide),
     )
 
@@ -239,11 +240,11 @@ def _verdict(
             return "aborted", closing.interrupted
         if not closing.go_ns:
             return "aborted", f"ABORTED: {closing.interrupted} before GO"
-        return "aborted", headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
+        return "aborted", words + headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
     if all(judgement.ok for judgement in judgements):
         return "pass", words + headline(judgements, measured, scenario.deadline_ns)
     if generator.limited:
-        return "inconclusive", headline(judgements, measured, scenario.deadline_ns, word="INCONCLUSIVE")
+        return "inconclusive", words + headline(judgements, measured, scenario.deadline_ns, word="INCONCLUSIVE")
     return "fail", words + headline(judgements, measured, scenario.deadline_ns)
 
 

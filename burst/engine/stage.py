@@ -14,6 +14,7 @@ from burst.model.ports import Audience
 from burst.model.scenario import Scenario
 from burst.policy.pacing import Pace
 from burst.policy.placement import Placement
+from burst.policy.projection import expire_after_ns
 from burst.queues.keys import ShardKeys
 from burst.queues.link import Link
 from burst.queues.shard import Stager, create_group
@@ -86,7 +87,7 @@ class Staging:
     ) -> None:
         placement = Placement(len(stagers))
         pace = Pace(self._scenario.rate_per_s)
-        expire = self._scenario.expire_after_ns
+        expire = expire_after_ns(self._scenario)
         expire_offset_ns = -1 if expire is None else expire
         for batch in batches:
             route = self._ways.route_of(batch)

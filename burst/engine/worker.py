@@ -25,7 +25,7 @@ from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.policy.pacing import Pace
 from burst.policy.placement import Placement
-from burst.policy.projection import deadlines_of
+from burst.policy.projection import deadlines_of, expire_after_ns
 from burst.policy.routing import Router
 from burst.queues.keys import ShardKeys
 from burst.queues.shard import Lease, Settlement, Shard
@@ -160,7 +160,7 @@ class Worker:
             self.index,
             self._home,
             scenario.retry,
-            scenario.expire_after_ns,
+            expire_after_ns(scenario),
             self._pace,
             tuple(deadlines_of(scenario).values()),
             self._local,

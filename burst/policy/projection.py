@@ -2,7 +2,8 @@
 
 A token bucket of a hundredth of the size, under the same rate, is empty after a hundredth of the time: the whole run is
 the small one, a hundred times slower. What does not grow with the audience (the latency of a single push) is stretched
-with the rest, so a projection is late by at most ``scale`` times the service latency, and never early by it.
+with the rest, so a projection is late by at most ``scale`` times the service latency, and never early by it. Waits
+between attempts do not grow either: where there were any, nothing is said of how late it is at most.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ def deadlines_of(scenario: Scenario) -> dict[int, int]:
     criteria = [parse_criterion(text) for text in scenario.criteria]
     scale = 1 if scenario.projection is None else scenario.projection.scale
     return {deadline: max(1, deadline // scale) for deadline in sorted({*deadlines_ns(criteria), scenario.deadline_ns})}
+
+
+def expire_after_ns(scenario: Scenario) -> int | None:
+    """Return when a push is not worth sending any more in the run that is made (ns after GO): as deadlines lie."""
+    if scenario.expire_after_ns is None or scenario.projection is None:
+        return scenario.expire_after_ns
+    return max(1, scenario.expire_after_ns // scenario.projection.scale)
 
 
 def stretched(measured: Measured, scale: int, deadlines: dict[int, int]) -> Measured:

@@ -119,6 +119,12 @@ def differences(runs: Sequence[RunFolder]) -> list[str]:
         for run in runs
         if run.result.generator.limited
     ]
+    told += [
+        f"{run.path.name} projects {run.result.projection.audience:,} people: its verdict is theirs, "
+        f"its numbers are of the {run.result.audience:,} that were sent to"
+        for run in runs
+        if run.result.projection is not None
+    ]
     return told
 
 
@@ -227,11 +233,16 @@ def _verdicts(runs: Sequence[RunFolder]) -> Html:
         (
             join((_key(at), f"{at + 1} {run.path.name}")),
             tag("b", WORDS[run.result.verdict]),
-            run.result.headline.partition(": ")[2] or run.result.headline,
+            _told(run.result),
         )
         for at, run in enumerate(runs)
     ]
     return section("Verdicts", table("Verdicts", ["run", "", ""], rows, css="text", quiet=True), css="wide")
+
+
+def _told(result: Result) -> str:
+    told = result.headline.partition(": ")[2] or result.headline
+    return told if result.projection is None else f"projected: {told}"
 
 
 def _key(at: int) -> Html:

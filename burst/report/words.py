@@ -179,6 +179,8 @@ def projection_lines(result: Result) -> list[str]:
     holds = "it holds while a rate is what bounds the run"
     if result.retries > _MANY_RETRIES * result.audience:
         holds = f"take it with care: {result.retries:,} retries waited, and such waits do not grow with the audience"
+    elif result.retries:
+        holds += f"; {result.retries:,} retries waited, which does not grow with the audience: the last may be sooner"
     return [f"{whole.audience:,} people: {told}", how, f"{holds}; --full runs all of it"]
 
 

@@ -141,7 +141,8 @@ class ProjectionResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a small run says of one ``scale`` times larger, of ``audience`` people: a projection, nothing measured.
 
     Its times are the small run's, multiplied: late by at most ``late_by_at_most_s``, as the latency of one push was
-    multiplied with them. ``divided`` names what was divided by ``scale``.
+    multiplied with them; None where retries waited, whose waits were multiplied, too. ``divided`` names what was
+    divided by ``scale``.
     """
 
     scale: int

@@ -2,11 +2,12 @@
 
 import pytest
 
+from burst.engine.closing import Closing, _verdict
 from burst.model.errors import ScenarioError
-from burst.policy.criteria import Measured
-from burst.policy.projection import deadlines_of, stretched
+from burst.policy.criteria import Measured, evaluate, parse_criterion
+from burst.policy.projection import deadlines_of, expire_after_ns, stretched
 from burst.report.words import projection_lines
-from burst.runs.result import Completion, Outcomes, ProjectionResult, Result
+from burst.runs.result import Completion, Generator, Outcomes, ProjectionResult, Result
 from burst.wiring.scenario_file import load_scenario, scenario_from_mapping
 
 QUOTA = """
@@ -72,6 +73,13 @@ def test_deadlines_lie_where_the_small_run_meets_them(tmp_path):
     assert deadlines_of(scenario) == {5 * 10**9: 5 * 10**7, 600 * 10**9: 6 * 10**9}
 
 
+def test_a_push_expires_where_the_small_run_meets_it(tmp_path):
+    scenario = load(tmp_path, f"{QUOTA}expire_after: 60s\n").scenario
+    assert expire_after_ns(scenario) == 6 * 10**8
+    assert expire_after_ns(load(tmp_path, f"{QUOTA}expire_after: 60s\n", full=True).scenario) == 60 * 10**9
+    assert expire_after_ns(load(tmp_path, QUOTA).scenario) is None
+
+
 def test_times_and_counts_are_multiplied_and_the_service_is_not():
     small = Measured(
         40,
@@ -87,6 +95,23 @@ def test_times_and_counts_are_multiplied_and_the_service_is_not():
     assert whole.completion_ns == {"p99": 700, "all": None}
     assert whole.latency_ns == {"end_to_end": {"p50": 300}, "service": {"p50": 2}}
     assert whole.rate_mean_per_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("limited", "interrupted", "first"),
+    [
+        (True, "", "PROJECTED INCONCLUSIVE: 25.00 % of 4,000,000 accepted by T+5.00 s"),
+        (False, "", "PROJECTED NO-GO: 25.00 % of 4,000,000"),
+        (False, "interrupted", "PROJECTED ABORTED: 25.00 % of 4,000,000"),
+        (False, "NO-GO: worker 1 was not ready", "NO-GO: worker 1 was not ready"),
+    ],
+)
+def test_whatever_is_told_of_the_whole_is_called_projected(tmp_path, limited, interrupted, first):
+    scenario = load(tmp_path, QUOTA).scenario
+    whole = Measured(4_000_000, {"accepted": 2_000_000}, within={5 * 10**9: 1_000_000, 600 * 10**9: 2_000_000})
+    judgements = evaluate([parse_criterion(text) for text in scenario.criteria], whole)
+    closing = Closing("now", go_ns=1, interrupted=interrupted)
+    assert _verdict(judgements, whole, Generator(limited=limited), scenario, closing)[1].startswith(first)
 
 
 def result_of(retries: int) -> Result:
@@ -107,6 +132,11 @@ def test_it_is_called_a_projection_with_what_it_was_made_of():
     assert "40,000 people" in second
     assert "late by at most 0.40 s" in second
     assert "--full" in third
+
+
+def test_a_few_waits_between_attempts_are_said_with_it():
+    assert "7 retries waited" in projection_lines(result_of(7))[2]
+    assert "retries" not in projection_lines(result_of(0))[2]
 
 
 def test_waits_between_attempts_make_it_doubtful():

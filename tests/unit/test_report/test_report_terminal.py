@@ -11,7 +11,7 @@ from burst.report.compare import differences, print_comparison, read_runs, rende
 from burst.report.folder import read_result
 from burst.report.html import write_report
 from burst.report.terminal import print_summary
-from burst.runs.result import Reason
+from burst.runs.result import ProjectionResult, Reason
 
 
 def summary(folder, **options):
@@ -86,6 +86,17 @@ def test_runs_are_laid_side_by_side_with_their_change(sample):
     assert all(len(line) <= 80 for line in text.splitlines())
     assert render_comparison(runs) == render_comparison(runs)
     assert differences(runs[:1] * 2) == []
+
+
+def test_a_comparison_calls_a_projection_one(sample):
+    whole = ProjectionResult(scale=100, audience=4_000_000, divided=["audience"])
+    folder = sample("one", headline="PROJECTED GO: 99.60 % of 4,000,000 accepted", projection=whole)
+    runs = read_runs([folder, sample("pass")])
+    assert "one projects 4,000,000 people: its verdict is theirs, its numbers are of the 2,000 that were sent to" in (
+        differences(runs)
+    )
+    assert "projected: 99.60 % of 4,000,000 accepted" in render_comparison(runs)
+    assert not any("projects" in told for told in differences(runs[1:] * 2))
 
 
 def test_compare_wants_two_to_eight_runs(sample):
