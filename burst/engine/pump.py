@@ -84,8 +84,10 @@ class Pump:
         self._own: set[str] = set()
         self._backoff = Backoff(settings.retry.attempts, settings.retry.base_ns, settings.retry.cap_ns)
         self._rng = np.random.Generator(np.random.SFC64([settings.seed, settings.worker, 7]))
-        self._fresh: deque[HeldBatch] = deque()
-        self._again: deque[tuple[int, Prepared, int]] = deque()  # sink, what to send again, from where
+        # One for each route: whoever waits for room in one sink holds up nobody who goes to another.
+        self._fresh: list[deque[HeldBatch]] = [deque() for _ in sinks]
+        self._again: list[deque[tuple[Prepared, int]]] = [deque() for _ in sinks]  # what to send again, from where
+        self._send_at_once = max(1, SEND_BEFORE_POLL // len(sinks))
         self._waiting = Wheel()
         # One for each shard and route: what is settled together is of one of each.
         self._folders = {
@@ -128,9 +130,9 @@ class Pump:
             if arrived.taken_over:
                 self._resume(held, arrived.holder)
             elif self._settings.pace.rate_per_s is None:
-                self._fresh.append(held)
+                self._fresh[route].append(held)
             else:  # shards are read in turn, and none is to wait behind another's later people
-                insort(self._fresh, held, key=lambda one: one.batch.first_index)
+                insort(self._fresh[route], held, key=lambda one: one.batch.first_index)
 
     def _resume(self, held: HeldBatch, holder: str) -> None:
         """Go on with a dead worker's batch where the ledger says it stopped.
@@ -191,11 +193,10 @@ class Pump:
                 *(sink.next_answer_ns() for sink in self._sinks),
             ]
         )
-        if self._fresh and self._settings.pace.rate_per_s is not None:
-            due = self.go_ns + self._settings.pace.due_offset_ns(
-                self._fresh[0].batch.first_index + self._fresh[0].cursor
-            )
-            soonest = min(soonest, due)
+        if self._settings.pace.rate_per_s is not None:
+            nexts = [fresh[0].batch.first_index + fresh[0].cursor for fresh in self._fresh if fresh]
+            if nexts:
+                soonest = min(soonest, self.go_ns + self._settings.pace.due_offset_ns(min(nexts)))
         if any(folder.waiting for folder in self._folders.values()):
             soonest = min(soonest, self._settled_at_ns + SETTLE_EVERY_NS)
         if self.people:
@@ -204,38 +205,50 @@ class Pump:
 
     def _dispatch(self, now_ns: int) -> bool:
         """Send fresh notifications that are due, as far as their sinks give credit."""
-        sent = 0
         limit = self._settings.pace.due_by(now_ns - self.go_ns)
         expire = self._settings.expire_after_ns
-        if expire is not None and now_ns - self.go_ns > expire:
+        too_late = expire is not None and now_ns - self.go_ns > expire
+        if too_late:
             self._expire_again()
-        while self._again and sent < SEND_BEFORE_POLL:
-            number, prepared, lo = self._again.popleft()
-            taken = self._send_again(number, prepared, lo)
+        sent = 0
+        for route in range(len(self._sinks)):
+            again = self._dispatch_again(route)
+            sent += again + self._dispatch_fresh(route, limit, self._send_at_once - again, too_late=too_late)
+        return sent > 0
+
+    def _dispatch_again(self, route: int) -> int:
+        waiting, sent = self._again[route], 0
+        while waiting and sent < self._send_at_once:
+            prepared, lo = waiting.popleft()
+            taken = self._send_again(route, prepared, lo)
             sent += taken
             if lo + taken < prepared.tickets.size:
-                self._again.appendleft((number, prepared, lo + taken))
-                self._short |= not self._rationed[number]
+                waiting.appendleft((prepared, lo + taken))
+                self._short |= not self._rationed[route]
                 break
-        while self._fresh and sent < SEND_BEFORE_POLL:
-            held = self._fresh[0]
+        return sent
+
+    def _dispatch_fresh(self, route: int, limit: int, most: int, *, too_late: bool) -> int:
+        fresh, sent = self._fresh[route], 0
+        while fresh and sent < most:
+            held = fresh[0]
             count = held.batch.count
             hi = min(count, limit - held.batch.first_index)
             if hi <= held.cursor:
                 break  # not due yet, and nothing behind it is due before it
-            if expire is not None and now_ns - self.go_ns > expire:
+            if too_late:
                 self._expire(held, held.cursor, hi)
             else:
-                hi = min(hi, held.cursor + self._sinks[held.sink].credit())
+                hi = min(hi, held.cursor + self._sinks[route].credit())
                 if hi <= held.cursor:
-                    self._short |= not self._rationed[held.sink]
+                    self._short |= not self._rationed[route]
                     break
                 self._send(held, hi)
                 sent += hi - held.cursor
             held.cursor = hi
             if hi == count:
-                self._fresh.popleft()
-        return sent > 0
+                fresh.popleft()
+        return sent
 
     def _send(self, held: HeldBatch, hi: int) -> None:
         lo, first = held.cursor, held.batch.first_index
@@ -384,7 +397,7 @@ class Pump:
             again = np.concatenate([tickets[span] for span in spans])
             whose = np.concatenate([indexes[span] for span in spans])
             sink = group[0][0].sink
-            self._again.append((sink, self._sinks[sink].prepare(part, again, whose), 0))
+            self._again[sink].append((self._sinks[sink].prepare(part, again, whose), 0))
         return True
 
     def _give_up_waiting(self, now_ns: int) -> None:
@@ -413,12 +426,13 @@ class Pump:
 
     def _expire_again(self) -> None:
         """Let retries that waited for credit too long expire."""
-        while self._again:
-            _, prepared, lo = self._again.popleft()
-            rows, slots, _ = self._slots.locate(prepared.tickets[lo:])
-            self._ledger.states[prepared.indexes[lo:]] = State.EXPIRED
-            self._slots.reasons[rows] = _TOO_LATE
-            self._conclude(slots)
+        for waiting in self._again:
+            for prepared, lo in waiting:
+                rows, slots, _ = self._slots.locate(prepared.tickets[lo:])
+                self._ledger.states[prepared.indexes[lo:]] = State.EXPIRED
+                self._slots.reasons[rows] = _TOO_LATE
+                self._conclude(slots)
+            waiting.clear()
 
     def _expire(self, held: HeldBatch, lo: int, hi: int) -> None:
         first, row = held.batch.first_index, held.slot << self._slots.shift
@@ -471,8 +485,8 @@ class Pump:
         dropped = self.people
         for held in self._slots.batches():
             self._slots.release(held.slot)
-        self._fresh.clear()
-        self._again.clear()
+        for queue in (*self._fresh, *self._again):
+            queue.clear()
         self._waiting = Wheel()
         for shard, route in self._folders:
             self._folders[shard, route] = Folder(Tally(self._settings.deadlines_ns), route)
@@ -497,8 +511,8 @@ class Pump:
                 states[mask] = outcome
                 reasons[mask] = _ABORTED
             self._close(held.slot)
-        self._fresh.clear()
-        self._again.clear()
+        for queue in (*self._fresh, *self._again):
+            queue.clear()
         for (shard, _), folder in self._folders.items():
             if folder.waiting:
                 self._settle(shard, self._fold(folder))
