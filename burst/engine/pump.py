@@ -12,6 +12,7 @@ import numpy as np
 
 from burst.engine.reasons import Reasons
 from burst.engine.settling import FOLD_AT, Folder
+from burst.engine.singly import FEW, FEW_SENT, Singly
 from burst.engine.slots import HeldBatch, Slots
 from burst.measure.tally import Tally
 from burst.model.batch import Batch, Int64Column, UInt8Column
@@ -77,6 +78,7 @@ class Pump:
         self._sinks = sinks
         self._router = router
         self._ledger = ledger
+        self._singly = Singly(slots, ledger)
         self._clock = clock
         self._lease_valid_until_ns = lease_valid_until_ns
         self._settle = settle
@@ -104,6 +106,8 @@ class Pump:
         self.paused = False
         self.people = 0  # held and not settled
         self.batches_in = 0
+        self._ended = False  # some batch has nobody pending, and is held yet
+        self._unsettled = 0  # batches in folders
         self.counters: Counter[str] = Counter()
         # A sink with a rate of its own gives no credit because it was told so: that is nobody's shortage.
         self._rationed = [_division(sink) is not None for sink in sinks]
@@ -155,6 +159,7 @@ class Pump:
                 self.counters["possible_duplicates"] += doubtful
         final = states >= State.ACCEPTED
         self._slots.pending[held.slot] = held.batch.count - int(np.count_nonzero(final))
+        self._ended = True  # perhaps
         held.cursor = held.batch.count
         left = np.flatnonzero(~final)
         if left.size:
@@ -197,7 +202,7 @@ class Pump:
             nexts = [fresh[0].batch.first_index + fresh[0].cursor for fresh in self._fresh if fresh]
             if nexts:
                 soonest = min(soonest, self.go_ns + self._settings.pace.due_offset_ns(min(nexts)))
-        if any(folder.waiting for folder in self._folders.values()):
+        if self._unsettled:
             soonest = min(soonest, self._settled_at_ns + SETTLE_EVERY_NS)
         if self.people:
             soonest = min(soonest, now_ns + SCAN_EVERY_NS)
@@ -252,12 +257,16 @@ class Pump:
 
     def _send(self, held: HeldBatch, hi: int) -> None:
         lo, first = held.cursor, held.batch.first_index
-        self._ledger.mark_sent(first + lo, first + hi)
+        few = hi - lo <= FEW_SENT
+        (self._singly if few else self._ledger).mark_sent(first + lo, first + hi)
         taken = self._sinks[held.sink].send(held.prepared, lo, hi)
         sent_ns = self._clock.now_ns()
         row = held.slot << self._slots.shift
-        self._slots.first_sent_ns[row + lo : row + hi] = sent_ns
-        self._slots.last_sent_ns[row + lo : row + hi] = sent_ns
+        if few:
+            self._singly.stamp_sent(row + lo, row + hi, sent_ns)
+        else:
+            self._slots.first_sent_ns[row + lo : row + hi] = sent_ns
+            self._slots.last_sent_ns[row + lo : row + hi] = sent_ns
         if taken < hi - lo:
             raise QueueError(f"sink took {taken} of {hi - lo} within its credit")
         self._folders[held.shard, held.sink].tally.timeline.add("sent", sent_ns - self.go_ns, hi - lo)
@@ -294,6 +303,12 @@ class Pump:
 
     def _take(self, sink: int, answers: Answers) -> None:
         """Enter a column of answers into ledger and slots."""
+        if answers.tickets.size <= FEW and not any(answers.codes.tolist()):
+            late, ended = self._singly.accept(answers.tickets.tolist(), answers.answered_ns)
+            self._ended |= ended
+            if late:
+                self.counters["late_answers"] += late
+            return
         rows, slots, fresh = self._slots.locate(answers.tickets)
         indexes = self._slots.indexes_of(rows, slots)
         states = self._ledger.states
@@ -365,7 +380,10 @@ class Pump:
     def _conclude(self, slots: Int64Column) -> None:
         """Count notifications of slots as finished."""
         if slots.size:
-            self._slots.pending -= np.bincount(slots, minlength=self._slots.count)
+            pending = self._slots.pending
+            pending -= np.bincount(slots, minlength=self._slots.count)
+            # Of many answers it is cheaper to look at all slots than at theirs.
+            self._ended = self._ended or slots.size > self._slots.count or not pending[slots].all()
 
     # -- retries, deadlines ----------------------------------------------------------------------------------------
 
@@ -439,23 +457,29 @@ class Pump:
         self._ledger.states[first + lo : first + hi] = State.EXPIRED
         self._slots.reasons[row + lo : row + hi] = _TOO_LATE
         self._slots.pending[held.slot] -= hi - lo
+        self._ended = True  # perhaps
 
     # -- out -------------------------------------------------------------------------------------------------------
 
     def _finish(self, now_ns: int) -> bool:
         """Fold batches of which nothing is pending; settle when enough have come together."""
-        finished = np.flatnonzero((self._slots.pending == 0) & self._slots.occupied)
-        for slot in finished.tolist():
+        finished = []
+        if self._ended:
+            self._ended = False
+            finished = np.flatnonzero((self._slots.pending == 0) & self._slots.occupied).tolist()
+        for slot in finished:
             self._close(slot)
         overdue = now_ns - self._settled_at_ns >= SETTLE_EVERY_NS
         idle = not self.people
-        for (shard, _), folder in self._folders.items():
-            if folder.waiting and (folder.people >= FOLD_AT or overdue or idle):
-                self._settled_at_ns = now_ns
-                self._settle(shard, self._fold(folder))
-        return bool(finished.size)
+        if self._unsettled and (finished or overdue or idle):
+            for (shard, _), folder in self._folders.items():
+                if folder.waiting and (folder.people >= FOLD_AT or overdue or idle):
+                    self._settled_at_ns = now_ns
+                    self._settle(shard, self._fold(folder))
+        return bool(finished)
 
     def _fold(self, folder: Folder) -> Settlement:
+        self._unsettled -= folder.waiting
         settings = self._settings
         return folder.fold(
             settings.worker,
@@ -472,6 +496,7 @@ class Pump:
         self._folders[held.shard, held.sink].add(
             held, self._slots, self._ledger, stolen=held.shard != self._settings.home[0]
         )
+        self._unsettled += 1
         self._slots.release(slot)
         self.people -= held.batch.count
 
@@ -485,12 +510,13 @@ class Pump:
         dropped = self.people
         for held in self._slots.batches():
             self._slots.release(held.slot)
-        for queue in (*self._fresh, *self._again):
-            queue.clear()
+        for fresh, again in zip(self._fresh, self._again, strict=True):
+            fresh.clear()
+            again.clear()
         self._waiting = Wheel()
         for shard, route in self._folders:
             self._folders[shard, route] = Folder(Tally(self._settings.deadlines_ns), route)
-        self.people = 0
+        self.people = self._unsettled = 0
         return dropped
 
     def abort(self) -> None:
@@ -511,8 +537,9 @@ class Pump:
                 states[mask] = outcome
                 reasons[mask] = _ABORTED
             self._close(held.slot)
-        for queue in (*self._fresh, *self._again):
-            queue.clear()
+        for fresh, again in zip(self._fresh, self._again, strict=True):
+            fresh.clear()
+            again.clear()
         for (shard, _), folder in self._folders.items():
             if folder.waiting:
                 self._settle(shard, self._fold(folder))
@@ -532,7 +559,7 @@ class Pump:
     @property
     def idle(self) -> bool:
         """Whether nothing is held and nothing waits to be settled."""
-        return not self.people and not any(folder.waiting for folder in self._folders.values())
+        return not self.people and not self._unsettled
 
 
 def _division(sink: Sink) -> str | None:

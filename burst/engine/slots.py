@@ -41,6 +41,7 @@ class Slots:
         self.count = count
         self._slot_bits = max(1, (count - 1).bit_length())
         self.row_mask = (1 << (self.shift + self._slot_bits)) - 1  # of a ticket: its row
+        self.ticket_shift = self.shift + self._slot_bits  # of a ticket: its generation is above that
         self._positions = np.arange(self.stride, dtype=np.int64)
         self._free = list(range(count - 1, -1, -1))
         self.held: list[HeldBatch | None] = [None] * count
@@ -70,7 +71,7 @@ class Slots:
         self.last_sent_ns[row : row + count] = 0
         self.answered_ns[row : row + count] = 0
         self.reasons[row : row + count] = 0
-        base = (int(self.generation[slot]) << (self._slot_bits + self.shift)) | row
+        base = (int(self.generation[slot]) << self.ticket_shift) | row
         return slot, self._positions[:count] + base
 
     def release(self, slot: int) -> None:
@@ -85,13 +86,13 @@ class Slots:
         """Return (rows, slots, mask): ``mask`` tells which tickets are still valid, None when all are."""
         rows = tickets & self.row_mask
         slots = rows >> self.shift
-        fresh = (tickets >> (self._slot_bits + self.shift)) == self.generation[slots]
+        fresh = (tickets >> self.ticket_shift) == self.generation[slots]
         fresh &= self.occupied[slots]
         return rows, slots, None if fresh.all() else fresh
 
     def tickets_of(self, rows: Int64Column) -> Int64Column:
         """Return the valid tickets of rows."""
-        tickets: Int64Column = (self.generation[rows >> self.shift] << (self._slot_bits + self.shift)) | rows
+        tickets: Int64Column = (self.generation[rows >> self.shift] << self.ticket_shift) | rows
         return tickets
 
     def indexes_of(self, rows: Int64Column, slots: Int64Column) -> Int64Column:
