@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
 from burst.model.batch import Int64Column
 from burst.model.errors import BurstError
 from burst.wire.h2_client import ClientConnection, Responses
+from burst.wire.redial import DIAL_WITHIN_S, LASTING, Redial, WrongProtocolError, advice_on, reason_of
 from burst.wire.transport import H2Link
 
 DIAL_GAP_S = 0.02
-DIAL_WITHIN_S = 15.0  # TCP and TLS together
 SETTINGS_WITHIN_S = 10.0  # from a connection that was made
-FIRST_BACKOFF_S = 0.1
-LONGEST_BACKOFF_S = 10.0
 PROVED_S = 5.0  # a connection that lived so long, or answered a request, clears the backoff
 LAST_IDS = 1 << 20  # a connection this close to its last stream id is replaced
 PING_IDLE_AFTER_S = 60.0  # of silence without any: what stands between may forget a connection that says nothing
@@ -43,18 +39,10 @@ class Taker(Protocol):
         ...
 
 
-class WrongProtocolError(ConnectionError):
-    """TLS stands, and what the server speaks over it is not HTTP/2."""
-
-
 class ClosedEarlyError(ConnectionError):
     """The server closed a connection before it had said anything."""
 
     tls = False
-
-
-# What the next attempt will not mend: whoever waits for the first connection need not wait for another.
-_LASTING = (ssl.SSLCertVerificationError, PermissionError, WrongProtocolError)
 
 
 class H2Pool:
@@ -79,11 +67,10 @@ class H2Pool:
         self._news = asyncio.Event()
         self._all_lost = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
-        self._next_dial_s = 0.0
+        self._redial = Redial(DIAL_GAP_S)
         self.last_error: BaseException | None = None
         self.dialled = 0
         self._closed = False
-        self._random = random.Random()  # noqa: S311 (jitter)
 
     async def open(self, within_s: float) -> None:
         """Open all connections; return when every one is up, or the time is over and one is.
@@ -101,7 +88,7 @@ class H2Pool:
             if not self.links:
                 await self.close()
         if not self.links:
-            reason = _reason(self.last_error) if self.last_error else "no SETTINGS came"
+            reason = reason_of(self.last_error) if self.last_error else "no SETTINGS came"
             raise BurstError(f"no connection within {within_s:g} s: {reason}", hint=_advice(self.last_error))
 
     async def _all_up(self) -> None:
@@ -118,12 +105,8 @@ class H2Pool:
         failures = 0
         loop = asyncio.get_running_loop()
         while not self._closed:
-            if failures:
-                ceiling = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(failures - 1, 10))
-                await asyncio.sleep(self._random.uniform(0, ceiling))
-            begins_s = max(loop.time(), self._next_dial_s)
-            self._next_dial_s = begins_s + DIAL_GAP_S
-            await asyncio.sleep(begins_s - loop.time())
+            await self._redial.back_off(failures)
+            await self._redial.turn()
             self.dialled += 1
             failures += 1
             try:
@@ -139,7 +122,7 @@ class H2Pool:
 
     def _failed(self, error: BaseException, number: int) -> None:
         self.last_error = error
-        if isinstance(error, _LASTING):
+        if isinstance(error, LASTING):
             self._hopeless.add(number)
             self._news.set()
 
@@ -289,27 +272,8 @@ class _Kept(H2Link):
         cast("asyncio.Transport", transport).abort()
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not to be trusted: {error.verify_message}"
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    text = getattr(error, "strerror", None) or str(error)
-    return str(text) or type(error).__name__
-
-
 def _advice(error: BaseException | None) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "name its authority with ca_file, or use the host name that its certificate is for"
-    if isinstance(error, ssl.SSLError) and "CERTIFICATE" in (error.reason or ""):
-        return "it asks for a client certificate that it trusts: see certificate and certificate_key"
-    if isinstance(error, ssl.SSLError):
-        return "does it speak TLS there? for plain text write http:// in endpoint"
-    if isinstance(error, ConnectionRefusedError):
-        return "does anything listen there? check endpoint"
-    if isinstance(error, PermissionError):
-        return "what a run may reach is decided before it begins"
-    hint = "does it speak HTTP/2 there? for plain text write http://, for TLS https://"
+    hint = advice_on(error, "HTTP/2")
     if isinstance(error, ClosedEarlyError) and error.tls:
         # With TLS 1.3 the client is through before the server looks at its certificate, and not all say what they miss.
         hint += "; or does it ask for a client certificate? see certificate and certificate_key"
