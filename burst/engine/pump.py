@@ -508,6 +508,8 @@ class Pump:
     def drop(self) -> int:
         """Forget everything held: the lease is over, and others go on from the ledger. Return how many people."""
         dropped = self.people
+        for sink in self._sinks:
+            sink.revoke()  # what it has taken and not written is for others to send, who take it for sent
         for held in self._slots.batches():
             self._slots.release(held.slot)
         for fresh, again in zip(self._fresh, self._again, strict=True):

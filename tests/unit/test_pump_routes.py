@@ -120,3 +120,16 @@ def test_an_abort_forgets_both_routes(fork):
     fork.android.room = fork.ios.room = 100
     fork.run(100)
     assert len(fork.android.indexes()) == len(fork.ios.indexes()) == 1
+
+
+def test_what_a_sink_has_taken_and_not_written_does_not_leave_after_the_lease(fork):
+    class Unwritten(Scripted):
+        def revoke(self):
+            self.sent.clear()
+            return self.unwritten
+
+    fork.ios.__class__ = fork.android.__class__ = Unwritten
+    fork.pump.step()
+    assert fork.ios.indexes() == IOS
+    assert fork.pump.drop() == 24
+    assert fork.ios.indexes() == fork.android.indexes() == []
