@@ -34,16 +34,21 @@ def index_digits(indexes: Int64Column) -> _Rows:
     return np.frombuffer(binascii.hexlify(raw.tobytes()), dtype=np.uint8).reshape(-1, 12)
 
 
+def read_digits(digits: bytes) -> Int64Column:
+    """Return the indexes of 12 hex digits each, end to end. Raises ValueError for what is none."""
+    raw = np.frombuffer(binascii.unhexlify(digits), dtype=np.uint8).reshape(-1, 6)
+    wide = np.zeros((raw.shape[0], 8), dtype=np.uint8)
+    wide[:, 2:] = raw
+    return wide.view(">u8").reshape(-1).astype(np.int64)
+
+
 def read_ids(rows: _Rows, prefix: bytes) -> Int64Column:
     """Return the indexes of ids that begin with ``prefix``, ``FOREIGN`` for others; ``rows`` has shape (k, 36)."""
     ours = (rows[:, :_PREFIX_WIDTH] == np.frombuffer(prefix, dtype=np.uint8)).all(axis=1)
     try:
-        raw = binascii.unhexlify(rows[:, _PREFIX_WIDTH:].tobytes())
+        indexes = read_digits(rows[:, _PREFIX_WIDTH:].tobytes())
     except binascii.Error:
         return np.array([_read_one(row.tobytes(), prefix) for row in rows], dtype=np.int64)
-    wide = np.zeros((rows.shape[0], 8), dtype=np.uint8)
-    wide[:, 2:] = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 6)
-    indexes = wide.view(">u8").reshape(-1).astype(np.int64)
     return indexes if ours.all() else np.where(ours, indexes, FOREIGN)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from burst.model.secret import Secret
 from burst.provider.cloud_keys import read_aws_credentials
 from burst.wire.h1_server import Request
-from burst.wire.sigv4_verify import KeyPair, Refusal, Verifier
+from burst.wire.sigv4_verify import KeyPair, Ready, Refusal, Verifier
 
 _GOOD_FORM = re.compile(
     rb"AWS4-HMAC-SHA256 Credential=[^/,\s]+/[0-9]{8}/[^/,\s]+/[^/,\s]+/aws4_request, *"
@@ -27,6 +27,12 @@ class AwsAuth:
         if auth == "signature":
             access_key, secret = read_aws_credentials(Path(aws_file))
             self._verifier = Verifier(service, None, {access_key: KeyPair(Secret(secret))})
+
+    def ready(self, request: Request) -> Ready | None:
+        """Return what is remembered of calls with this one's head; None where signatures are not checked."""
+        if self._verifier is None:
+            return None
+        return self._verifier.ready(request.method, request.target, request.fields)
 
     def fault(self, request: Request, now_s: float, *, json: bool = False) -> Refusal | None:
         """Return what AWS would say against a call, None if nothing; ``now_s`` is seconds since the epoch.

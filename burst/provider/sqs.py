@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from burst.model.errors import BurstError
+from burst.model.identity import id_prefix
 from burst.provider.aws_auth import AwsAuth
 from burst.provider.behaviour import SqsBehaviour
 from burst.provider.desk import Means
@@ -22,6 +23,7 @@ from burst.provider.sqs_queues import Queue, Queues
 from burst.provider.sqs_receive import Receiver
 from burst.provider.sqs_sends import Sender, Sends
 from burst.provider.sqs_settings import FIFO
+from burst.provider.sqs_shapes import Shapes
 from burst.wire.h1_server import Request
 
 REGION = "us-east-1"  # of queues that a behaviour file names
@@ -59,6 +61,7 @@ class Sqs:
         self.receiver.most_in_flight = behaviour.max_in_flight
         self.queues.limits.fifo, self.queues.limits.most_kept = behaviour.fifo_quota, behaviour.max_kept
         self._prepare_queues(behaviour)
+        self.shapes = Shapes(id_prefix(means.run))
 
     def _prepare_queues(self, behaviour: SqsBehaviour) -> None:
         unknown = behaviour.unknown_queues or ("refused" if behaviour.queues else "made")
@@ -94,6 +97,31 @@ class Sqs:
             return self.refuse(error.refusal)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self.refuse(_malformed())
+
+    def learn(self, data: bytes, request: Request, sends: Sends, now_ns: int) -> None:
+        """Learn the shape of a call, ``data`` as it came, in each of whose bodies one person was found."""
+        ready = self._auth.ready(request)
+        if ready is None or not sends.plain or not sends.template or sends.queue.fifo:
+            return
+        names = [entry.Id for entry in sends.entries]
+        self.shapes.learn(data, sends.bodies, names, sends.queue, ready, now_ns)
+
+    def glance(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Read a call of a known shape; return its people, each as 12 hex digits, and the whole answer."""
+        shape = self.shapes.of(len(data))
+        if shape is None:
+            return None
+        found = shape.glance(data)
+        if (
+            found is None
+            or self.queues.by_name.get(shape.queue.name) is not shape.queue
+            or len(found.body) > shape.queue.most_bytes
+        ):
+            return None
+        ready = shape.ready
+        if not ready.first_s <= self._wall_s() <= ready.last_s or not ready.matches(found.body, found.signature):
+            return None
+        return found.digits, self.sender.answer_glanced(shape.parts, found.bodies)
 
     def _asked(self, request: Request, caller: Caller, now_ns: int) -> Asked:
         host = request.fields.get(b"host", b"localhost").decode("latin-1")

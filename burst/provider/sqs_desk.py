@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from burst.model.batch import Int64Column
+from burst.model.identity import read_digits
 from burst.provider.behaviour import Behaviour, Conduct
 from burst.provider.call_desk import CallDesk
 from burst.provider.call_link import CallLink
@@ -21,11 +22,21 @@ from burst.provider.scribe import note
 from burst.provider.sqs import Sqs
 from burst.wire.h1_server import Request
 
+_WORTH = 2  # entries of a call: in one alone, what is somebody's cannot be told from what is everybody's
 _SENDS = b"AmazonSQS.SendMessage"  # and SendMessageBatch
 
 
 class _SqsLink(CallLink):
     """A connection; a client that closes it while it polls is not to be given a message."""
+
+    whole = b""  # what was read last, where it may be a whole call
+
+    def glance(self, data: bytes) -> bool:
+        """Take a call of a known shape."""
+        if cast("SqsDesk", self._owner).glance(self, data):
+            return True
+        self.whole = data
+        return False
 
     def eof_received(self) -> bool:
         """Hear that the client writes no more."""
@@ -46,6 +57,8 @@ class SqsDesk(CallDesk):
         self._seen: list[Int64Column] = []  # people to be witnessed, and since when
         self._seen_ns = 0
         self._owed: list[tuple[CallLink, Request, Reply]] = []  # answers that wait for the witness
+        self._seen_digits: list[bytes] = []  # people of calls that needed no reading
+        self._rendered: list[tuple[CallLink, bytes]] = []  # and their answers
 
     def _witness(self, ask: Ask, refused: Mapping[int, Refusal], now_ns: int) -> None:
         """Witness what was decided; what is simply taken is gathered until the loop has read every connection.
@@ -55,19 +68,28 @@ class SqsDesk(CallDesk):
         if refused:
             super()._witness(ask, refused, now_ns)
             return
-        if not self._seen:
+        self._tell_soon(now_ns)
+        self._seen.append(ask.people)
+
+    def _tell_soon(self, now_ns: int) -> None:
+        if not self._seen and not self._seen_digits:
             self._seen_ns = now_ns
             asyncio.get_running_loop().call_soon(self._tell_witness)
-        self._seen.append(ask.people)
 
     def _tell_witness(self) -> None:
         seen, self._seen = self._seen, []
+        if self._seen_digits:
+            seen.append(read_digits(b"".join(self._seen_digits)))
+            self._seen_digits = []
         people = seen[0] if len(seen) == 1 else np.concatenate(seen)
         if people.size:
             note(self.sums, self._means.witness, Sight.ACCEPT, people, self._seen_ns)
         owed, self._owed = self._owed, []
         for link, request, reply in owed:
             self._answer(link, request, reply)
+        rendered, self._rendered = self._rendered, []
+        for link, data in rendered:
+            link.answer(data, last=False)
 
     def _answer_in_time(self, link: CallLink, request: Request, reply: Reply, now_ns: int) -> None:
         """Answer when it is time, and never before the witness knows."""
@@ -110,6 +132,46 @@ class SqsDesk(CallDesk):
             super().called(link, request)
         else:
             self._turn_away(link, request, outage[0])
+
+    # -- calls that need no reading --------------------------------------------------------------------------------
+
+    def _decide(self, link: CallLink, request: Request, ask: Ask, now_ns: int) -> None:
+        """Decide a call, and learn what it looks like if all who ask so may be told the same."""
+        if self._alike(ask) and self.sqs.shapes.may_learn(now_ns):
+            data = cast("_SqsLink", link).whole
+            if data.partition(b"\r\n\r\n")[2] == request.body:
+                self.sqs.learn(data, request, ask.note, now_ns)
+        super()._decide(link, request, ask, now_ns)
+
+    def _alike(self, ask: Ask) -> bool:
+        conduct = self.conduct
+        return not (
+            ask.whole is not None
+            or ask.faults
+            or ask.edges is not None
+            or self.fates.judged
+            or self.sqs.sender.keeps
+            or conduct.latency is not None
+            or conduct.close_after_requests is not None
+            or conduct.reset_after_requests is not None
+            or ask.people.size < _WORTH
+            or (ask.people < 0).any()
+        )
+
+    def glance(self, link: CallLink, data: bytes) -> bool:
+        """Take a call of a known shape, and say so: none is known while calls may be told different things."""
+        visit = link.visit
+        assert visit is not None
+        found = None if visit.gave_up else self.sqs.glance(data)
+        if found is None:
+            return False
+        digits, answer = found
+        self.sums.requests += 1
+        visit.requests += 1
+        self._tell_soon(self._clock.now_ns())
+        self._seen_digits.append(digits)
+        self._rendered.append((link, answer))
+        return True
 
     def _turn_away(self, link: CallLink, request: Request, fate: int) -> None:
         assert link.visit is not None

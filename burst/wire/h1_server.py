@@ -134,6 +134,23 @@ class ServerCodec:
         self._over = False
         self._failed: H1Error | None = None
 
+    @property
+    def between(self) -> bool:
+        """Whether all that has come was answered and the next byte begins a request."""
+        return not (
+            self.paused
+            or self._request is not None
+            or self._blank
+            or self._over
+            or self._failed is not None
+            or len(self._held)
+        )
+
+    def passed(self) -> None:
+        """Take note of a request that the owner has read by itself, ``between`` others: pause as after any."""
+        self.paused = self._one_at_a_time
+        self._waiting, self._waiting_from = b"", 0
+
     def feed(self, data: bytes | memoryview) -> list[Request]:
         """Take bytes in; return the requests that became whole, in order.
 

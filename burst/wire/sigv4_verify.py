@@ -100,7 +100,7 @@ class _Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Ready:
     """Requests of one head: nothing but the body is left to hash. Its date is good in ``first_s <= now <= last_s``."""
 
     first_s: float
@@ -110,6 +110,7 @@ class _Ready:
     outer: _Hash
 
     def matches(self, body: bytes | bytearray | memoryview, signature: bytes) -> bool:
+        """Say whether this is the signature of a request with this body, whatever the time."""
         hashed = self.canonical.copy()
         hashed.update(hexlify(sha256(body).digest()))
         inner = self.inner.copy()
@@ -132,7 +133,7 @@ class Verifier:
         self._region = region
         self._keys = keys
         self._pickers: dict[bytes, _Picker] = {}
-        self._ready: dict[object, _Ready] = {}
+        self._ready: dict[object, Ready] = {}
         self._signing: dict[tuple[str, str, str], Secret[bytes]] = {}
 
     def verify(
@@ -150,17 +151,13 @@ class Verifier:
         ``target`` is the request line's, query and all; ``fields`` have names in small letters; ``now_s`` is seconds
         since the epoch. ``json`` asks for the names that JSON services give their errors.
         """
-        authorization = fields.get(b"authorization", b"")
-        signature = authorization[-_SIGNATURE:]
-        start = authorization[:-_SIGNATURE]
-        pick = self._pickers.get(start)
-        if pick is not None:
-            try:
-                ready = self._ready.get(_head(start, method, target, fields, pick))
-            except KeyError:
-                ready = None
-            if ready is not None and ready.first_s <= now_s <= ready.last_s and ready.matches(body, signature):
-                return None
+        ready = self.ready(method, target, fields)
+        if (
+            ready is not None
+            and ready.first_s <= now_s <= ready.last_s
+            and ready.matches(body, fields[b"authorization"][-_SIGNATURE:])
+        ):
+            return None
         try:
             self._check(method, target, fields, body, now_s)
         except _RefusedError as refused:
@@ -168,6 +165,17 @@ class Verifier:
             code, status = (fault.json, fault.json_status) if json else (fault.query, fault.query_status)
             return Refusal(code, refused.message, status, fault.query)
         return None
+
+    def ready(self, method: bytes, target: bytes, fields: Mapping[bytes, bytes]) -> Ready | None:
+        """Return what is remembered of requests with this head, whatever their body and signature."""
+        start = fields.get(b"authorization", b"")[:-_SIGNATURE]
+        pick = self._pickers.get(start)
+        if pick is None:
+            return None
+        try:
+            return self._ready.get(_head(start, method, target, fields, pick))
+        except KeyError:
+            return None
 
     def forget(self) -> None:
         """Forget what was found right: a key was taken away."""
@@ -240,7 +248,7 @@ class Verifier:
         known: KeyPair,
         scope: tuple[str, str, str],
         date: tuple[str, int],
-    ) -> _Ready:
+    ) -> Ready:
         if list(claims.names) != sorted(set(claims.names)) or not all(name in fields for name in claims.names):
             raise _RefusedError(_MISMATCH, _DIFFERS)
         (_, day, region), (stamp, signed_s) = scope, date
@@ -255,7 +263,7 @@ class Verifier:
             key = self._signing[scope] = signing_key(known.secret, day, region, self._service)
         inner, outer = hmac_states(key, start.encode("utf-8", "surrogateescape"))
         last_s = min(signed_s + ACCEPTED_FOR_S, math.nextafter(known.expires_s, 0))
-        return _Ready(signed_s - ACCEPTED_FOR_S, last_s, canonical, inner, outer)
+        return Ready(signed_s - ACCEPTED_FOR_S, last_s, canonical, inner, outer)
 
     def _remember(
         self,
@@ -264,7 +272,7 @@ class Verifier:
         target: bytes,
         fields: Mapping[bytes, bytes],
         claims: _Claims,
-        ready: _Ready,
+        ready: Ready,
     ) -> None:
         """Remember what was found right; what is wrong cannot push it out."""
         if authorization[-_SIGNATURE:] != claims.signature or b"x-amz-date" not in claims.names:
