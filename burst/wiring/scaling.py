@@ -9,8 +9,8 @@ from burst.model.units import parse_count
 from burst.wiring.yaml_text import Path
 
 
-def scale_down(mapping: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Divide what a normalised mapping's ``projection`` names, in place; yield (where, what) for each mistake."""
+def scale_down(mapping: dict[str, Any]) -> Iterator[tuple[Path, str, str]]:
+    """Divide what a normalised mapping's ``projection`` names, in place; yield (where, what, hint) for each mistake."""
     projection = mapping.get("projection")
     if not isinstance(projection, dict):
         return
@@ -21,10 +21,13 @@ def scale_down(mapping: dict[str, Any]) -> Iterator[tuple[Path, str]]:
         return  # what is wrong with it is said by the scenario's own check
     if scale < 2 or not isinstance(divide, list):
         return
+    for path in _outages(mapping):
+        yield path, "an outage at its time after GO cannot be projected", "leave it out, or run all of it with --full"
     for number, name in enumerate(divide):
         wrong = _divide(mapping, str(name).split("."), scale)
         if wrong:
-            yield ("projection", "divide", number), f"{name}: {wrong}"
+            where = ("projection", "divide", number)
+            yield where, f"{name}: {wrong}", "name a count that the scenario gives, as --set would"
 
 
 def _divide(tree: Any, path: list[str], scale: int) -> str:
@@ -55,3 +58,22 @@ def _below(tree: Any, step: str) -> Any:
     if isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
         return tree[int(step)]
     return None
+
+
+def _outages(mapping: dict[str, Any]) -> Iterator[Path]:
+    """Yield where a scenario has outages, as far as they stand in it and not in a file of their own."""
+    provider, routes = mapping.get("provider"), mapping.get("routes")
+    behaviour = provider.get("behaviour") if isinstance(provider, dict) else None
+    places: list[tuple[Path, Any]] = [(("provider", "behaviour"), behaviour)]
+    for number, route in enumerate(routes if isinstance(routes, list) else ()):
+        sink = route.get("sink") if isinstance(route, dict) else None
+        if isinstance(sink, dict):
+            places += [(("routes", number, "sink", name), below) for name, below in sink.items()]
+    for path, place in places:
+        if isinstance(place, dict):
+            for name in ("outage", "outages"):
+                if place.get(name):
+                    yield (*path, name)
+            for dialect, below in place.items():
+                if isinstance(below, dict) and below.get("outages"):
+                    yield (*path, dialect, "outages")

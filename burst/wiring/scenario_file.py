@@ -178,8 +178,8 @@ class _Check:
         """Make the mapping that of the small run, or leave the projection out."""
         if full:
             mapping.pop("projection", None)
-        for path, what in scale_down(mapping):
-            self._note(path, what, "name a count that the scenario gives, as --set would")
+        for path, what, hint in scale_down(mapping):
+            self._note(path, what, hint)
 
     def validate(self, mapping: dict[str, Any]) -> Scenario | None:
         """Return the scenario, or None; ``mistakes`` says why."""

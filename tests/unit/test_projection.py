@@ -68,6 +68,28 @@ def test_a_count_must_divide_without_a_rest(tmp_path):
         load(tmp_path, QUOTA.replace("4M", "4_000_001"))
 
 
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("provider: {behaviour: {outages: [{at: 10s, lasts: 5s}]}}", 6),
+        ("provider: {behaviour: {fcm: {outages: [{at: 10s, lasts: 5s}]}}}", 6),
+    ],
+)
+def test_an_outage_cannot_be_projected(tmp_path, more, line):
+    with pytest.raises(ScenarioError) as caught:
+        load(tmp_path, f"{QUOTA}{more}\n")
+    assert any(
+        "cannot be projected" in one.what and "--full" in one.hint and one.line == line for one in caught.value.mistakes
+    )
+
+
+def test_a_modelled_outage_cannot_be_projected_and_can_be_run_in_full(tmp_path):
+    text = QUOTA.replace("{quota:", "{outage: {at: 10s, lasts: 5s}, quota:")
+    with pytest.raises(ScenarioError, match="cannot be projected"):
+        load(tmp_path, text)
+    assert load(tmp_path, text, full=True).scenario.projection is None
+
+
 def test_deadlines_lie_where_the_small_run_meets_them(tmp_path):
     scenario = load(tmp_path, QUOTA).scenario
     assert deadlines_of(scenario) == {5 * 10**9: 5 * 10**7, 600 * 10**9: 6 * 10**9}
