@@ -8,6 +8,7 @@ import asyncio
 import shutil
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,11 +133,22 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 NETWORK = {"apns", "fcm", "http", "sns", "sqs"}
 ASKED_AT_OPENING = {"fcm": 1}
 """Requests that carry nobody: the access token of FCM."""
-every_sink = pytest.mark.parametrize(
-    ("name", "settings"),
-    CASES,
-    ids=["-".join([name, *settings, *settings.get("provider", ())]) for name, settings in CASES],
-)
+EVERYDAY = 2
+"""So many cases of each sink of the network run every day; the others, which take seconds each, are proofs."""
+
+
+def _cases() -> list[Any]:
+    seen: Counter[str] = Counter()
+    params = []
+    for name, settings in CASES:
+        seen[name] += 1
+        marks = [pytest.mark.slow] if name in NETWORK and seen[name] > EVERYDAY else []
+        ident = "-".join([name, *settings, *settings.get("provider", ())])
+        params.append(pytest.param(name, settings, marks=marks, id=ident))
+    return params
+
+
+every_sink = pytest.mark.parametrize(("name", "settings"), _cases())
 ANSWER_WITHIN_NS = 400 * NS_PER_MS
 HANG_S = 60.0
 

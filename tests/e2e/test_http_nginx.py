@@ -18,6 +18,8 @@ from tests.e2e.http_drive import batch, ident, people, shoot
 from tests.e2e.test_apns_others import free_port, wait_for_port
 from tests.e2e.test_http_echo import ODD_TENANTS, TOKENS, echoing
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = 6_000
 _NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;

@@ -7,6 +7,8 @@ import pytest
 
 from tests.e2e.conftest import Shop, assert_sums
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = """
 name: it
 audience: {{ios: {ios}, android: {android}}}

@@ -14,6 +14,8 @@ from burst.model.outcome import Answer
 from tests.e2e.sns_drive import KEY, REGION, RUN, SECRET, client, drive
 from tests.e2e.sqs_drive import ministack, moto, received
 
+pytestmark = pytest.mark.slow
+
 PREFIX = id_prefix(RUN, NOTIFICATION).decode()
 PEOPLE = 237
 

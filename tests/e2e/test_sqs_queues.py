@@ -11,6 +11,8 @@ from burst.model.identity import TRACER, IdText, id_prefix
 from burst.model.outcome import Answer
 from tests.e2e.sqs_drive import KEY, RUN, SECRET, body_of, client, drive, ministack, moto, received
 
+pytestmark = pytest.mark.slow
+
 PREFIX = id_prefix(RUN).decode()
 
 

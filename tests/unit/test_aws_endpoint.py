@@ -85,6 +85,7 @@ def regions() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_in_every_partition_the_default_is_botocores(environ, monkeypatch):
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     found = regions()

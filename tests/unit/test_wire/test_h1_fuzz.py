@@ -16,6 +16,8 @@ from burst.wire.h1_server import ServerCodec
 from tests.unit.test_wire.test_h1_faults import INSERTS, mutated
 from tests.unit.test_wire.test_h1_oracle import SEEDS, Writer, cut
 
+pytestmark = pytest.mark.slow
+
 ALPHABET = [
     *INSERTS,
     b"GET / HTTP/1.1\r\n",

@@ -6,12 +6,15 @@ from itertools import pairwise
 from typing import Any
 
 import h11
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burst.wire.h1 import H1Error
 from burst.wire.h1_client import ClientCodec, Response
 from burst.wire.h1_server import CONTINUE, Request, ServerCodec, response
+
+pytestmark = pytest.mark.slow
 
 Message = tuple[Any, ...]
 SEEDS = st.integers(0, 2**48)
