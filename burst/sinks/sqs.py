@@ -50,7 +50,9 @@ class Sqs:
         self._context = context
         await self._calls.open()
         limits = settings.limits(context.workers)
-        self._sender = H1Sender(self._endpoint.shown, self._endpoint.dial, limits, context, self._requests)
+        self._sender = H1Sender(
+            self._endpoint.shown, self._endpoint.dial, limits, context, self._requests, glancer=self._requests
+        )
         await self._sender.open()
         self._requests.to(await queue_url(settings, self._endpoint, self._sender, self._calls))
 

@@ -85,7 +85,7 @@ def said(body: bytes) -> Said | None:
     """Read an answer; None for what is none."""
     try:
         return _read_said(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -93,7 +93,7 @@ def error_code(response: Response) -> str:
     """Return the plain code of an error: the body's ``__type``, or the head's; empty where there is none."""
     try:
         code = plain_code(_read_error(response.body).type)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         code = ""
     if code:
         return code

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 
 import numpy as np
 
@@ -19,11 +21,21 @@ Columns = Mapping[str, Rows]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Texts end to end: text ``i`` is ``data[starts[i]:starts[i + 1]]``. ``alike``: all of them are the first."""
+    """Texts end to end: text ``i`` is ``data[starts[i]:starts[i + 1]]``. ``alike``: all of them are the first.
+
+    ``width``: bytes of each, 0 where they differ.
+    """
 
     data: memoryview
     starts: list[int]
     alike: bool = False
+    width: int = 0
+
+    def texts(self, lo: int, hi: int) -> Sequence[bytes | memoryview]:
+        """Return the texts lo..hi, each by itself."""
+        if self.width:  # twice as fast as slices
+            return _cutter(self.width, hi - lo).unpack_from(self.data, lo * self.width)
+        return [self.data[self.starts[at] : self.starts[at + 1]] for at in range(lo, hi)]
 
     def text(self, lo: int, hi: int) -> memoryview:
         """Return the texts lo..hi."""
@@ -85,7 +97,7 @@ def fill_all(
         if not text.columns:
             return Run(memoryview(text.raw * count), [width * number for number in range(count + 1)], alike=True)
         rows = fill(text, columns_of(None, tokens), count)
-        return Run(_view(rows.reshape(-1)), list(range(0, width * count + 1, width)))
+        return Run(_view(rows.reshape(-1)), list(range(0, width * count + 1, width)), width=width)
     widths = np.empty(count, dtype=np.int64)
     for positions, _, text in found:
         widths[positions] = len(text.raw)
@@ -96,6 +108,11 @@ def fill_all(
         rows = fill(text, columns_of(positions, tokens), positions.size)
         flat[starts[positions][:, None] + np.arange(rows.shape[1])] = rows
     return Run(_view(flat), starts.tolist())
+
+
+@lru_cache(maxsize=256)
+def _cutter(width: int, count: int) -> Struct:
+    return Struct(f"{width}s" * count)
 
 
 def _view(flat: UInt8Column) -> memoryview:

@@ -159,5 +159,4 @@ class Singles:
 
 
 def _digests(run: Run, lo: int, hi: int) -> list[str]:
-    data, starts = run.data, run.starts
-    return [md5(data[starts[at] : starts[at + 1]]).hexdigest() for at in range(lo, hi)]
+    return [md5(text).hexdigest() for text in run.texts(lo, hi)]

@@ -31,9 +31,11 @@ class Familiar:
     bytes until the second is over: they need not be read, and not even be copied.
     """
 
-    __slots__ = ("known", "last", "people", "size")
+    __slots__ = ("glance", "known", "last", "people", "size")
 
     def __init__(self) -> None:
+        #: Takes a whole answer to a call, for people lo..hi, that need not be read; says whether it was one.
+        self.glance: Callable[[Prepared | None, int, int, bytes], bool] | None = None
         self.known: dict[bytes, list[int]] = {}
         self.last, self.size = b"", 0
         self.people: list[int] = []
@@ -196,15 +198,15 @@ class H1Link(aiofastnet.Protocol):
             return
         familiar = self._familiar
         if count == familiar.size and _raw.startswith(familiar.last):
-            people = familiar.people
+            familiar.people += self.tickets
         else:
-            data = bytes(_view[:count])
-            found = familiar.recall(data)
-            if found is None:
-                self._read(data)
-                return
-            people = found
-        people += self.tickets
+            data, glance = bytes(_view[:count]), familiar.glance
+            if glance is None or not glance(self.prepared, self.lo, self.hi, data):
+                people = familiar.recall(data)
+                if people is None:
+                    self._read(data)
+                    return
+                people += self.tickets
         self._fresh = False
         self._idle.append(self)
         if not self._owner.woken:

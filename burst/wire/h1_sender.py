@@ -82,6 +82,18 @@ class Caller(Protocol):
         ...
 
 
+class Glancer(Protocol):
+    """Knows by their looks answers that say no more than that everybody was accepted; keeps who was, by itself."""
+
+    def glance(self, prepared: Prepared | None, lo: int, hi: int, answer: bytes) -> bool:
+        """Take an answer, head and all, to the call for people lo..hi if it says so; else do nothing."""
+        ...
+
+    def learn(self, prepared: Prepared, lo: int, hi: int, answer: bytes, body: bytes) -> None:
+        """Learn what an answer looks like that said so when it was read; ``body`` is its own."""
+        ...
+
+
 class H1Sender:
     """One worker's connections to one endpoint, its calls and their answers.
 
@@ -97,8 +109,12 @@ class H1Sender:
         caller: Caller,
         *,
         idle_for_ns: int | None = None,
+        glancer: Glancer | None = None,
     ) -> None:
-        """``shown`` is the endpoint's name in errors; ``idle_for_ns`` is the pool's; ``in_flight`` counts calls."""
+        """``shown`` is the endpoint's name in errors; ``idle_for_ns`` is the pool's; ``in_flight`` counts calls.
+
+        ``glancer`` is shown every answer that came in one read, and learns those of which ``read`` had nothing to say.
+        """
         self._shown = shown
         self._limits = limits
         self._context = context
@@ -109,6 +125,9 @@ class H1Sender:
             raise ValueError(f"a sink's reasons lack {', '.join(sorted(missing))}: add UNANSWERED to them")
         self._ration = limits.ration()
         self.pool = H1Pool(limits.connections, dial, self, context.wake, context.clock, idle_for_ns=idle_for_ns)
+        self._glancer = glancer
+        if glancer is not None:
+            self.pool.familiar.glance = glancer.glance
         self._verdicts: dict[Verdict, list[int]] = {}  # with the people of whom they were said since the engine asked
         self._plain: dict[int, tuple[Head, Verdict | None]] = {}  # by Head, which is kept so that nobody has its id
         self._found: list[Answers] = []
@@ -250,6 +269,8 @@ class H1Sender:
         if verdict is None:
             answers = self._caller.read(link.prepared, link.lo, link.hi, response, self._clock.now_ns())
             self._found += answers if isinstance(answers, list) else [answers]
+            if self._glancer is not None and answers == [] and whole:
+                self._glancer.learn(link.prepared, link.lo, link.hi, whole, response.body)
             return
         people = self._people(verdict)
         people += link.tickets
