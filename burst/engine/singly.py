@@ -10,7 +10,7 @@ from burst.engine.slots import Slots
 from burst.model.outcome import State
 from burst.runs.ledger import Ledger
 
-FEW = 64  # answers: 0.2 us each one by one; by column 12 us and next to nothing each, twice that out of cold caches
+FEW = 40  # answers: 0.2 us each one by one; by column 12 us and next to nothing each
 FEW_SENT = 32  # sends: 0.1 us each one by one, 4 us by column
 _MOST_ATTEMPTS = 255  # the ledger counts in bytes
 
