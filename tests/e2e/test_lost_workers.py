@@ -132,5 +132,6 @@ def test_a_worker_on_another_machine_is_counted_from_what_it_ships(shop: Shop) -
     assert outcomes["accepted"] + outcomes["unknown"] == 100_000
     ledger = (shop.folder / "ledger.bin").read_bytes()
     assert all(ledger[:100_000])
-    assert code == (0 if outcomes["accepted"] >= 99_000 else 99)
+    # On a machine that is busy with other things the generator is to blame, and says so.
+    assert code in ({0} if outcomes["accepted"] >= 99_000 else {99, 3})
     shop.assert_nothing_left()
