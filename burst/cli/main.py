@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("burst.cli.report:report", "Write a run's report as one HTML file."),
     "compare": ("burst.cli.compare:compare", "Set runs side by side."),
     "undelivered": ("burst.cli.undelivered:undelivered", "List who did not get the push, and why."),
-    "provider": ("burst.cli.provider:provider", "Be a stand-in for APNs, to rehearse against."),
+    "provider": ("burst.cli.provider:provider", "Be a stand-in for APNs, FCM, SQS, SNS or a webhook."),
     "clean": ("burst.cli.clean:clean", "Remove what runs left behind."),
     "validate": ("burst.cli.validate:validate", "Check scenario files; list every mistake at once."),
     "scenarios": ("burst.cli.init:scenarios", "List the scenarios that come with burst."),

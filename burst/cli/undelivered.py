@@ -9,7 +9,12 @@ import click
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--outcome", multiple=True, help="Only these outcomes: rejected, expired, failed, unknown, unsent, lost.")
+@click.option(
+    "--outcome",
+    multiple=True,
+    type=click.Choice(["rejected", "expired", "failed", "unknown", "unsent", "lost"]),
+    help="Only these outcomes; may be given again.",
+)
 @click.option(
     "--reports",
     type=click.Path(path_type=Path, file_okay=False),
@@ -25,6 +30,7 @@ def undelivered(run: str | None, outcome: tuple[str, ...], reports: Path) -> Non
     from burst.report.folder import find_run
     from burst.wiring.undelivered import undelivered_rows
 
+    found = find_run(run, reports)
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(("index", "platform", "token", "outcome", "reason"))
-    out.writerows(undelivered_rows(find_run(run, reports), frozenset(outcome)))
+    out.writerows(undelivered_rows(found, frozenset(outcome)))

@@ -117,6 +117,10 @@ class FcmSettings(ConnectionSettings, MessageSettings):
             raise ValueError("give one of service_account, service_account_env, access_token_env")
         if self.access_token_env and self.project is None and not self.stand_in:
             raise ValueError("access_token_env needs project: a token does not say whose it is")
+        if self.validate_only and self.stand_in:
+            raise ValueError(
+                "validate_only is for Google: the stand-in delivers nothing, and its witness counts what it takes"
+            )
         if self.url == GOOGLE_URL and not any(sources):
             raise ValueError("Google wants to know who sends: give service_account, the JSON file's path")
         self.check_certificate(self.url)

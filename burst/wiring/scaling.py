@@ -23,11 +23,28 @@ def scale_down(mapping: dict[str, Any]) -> Iterator[tuple[Path, str, str]]:
         return
     for path in _outages(mapping):
         yield path, "an outage at its time after GO cannot be projected", "leave it out, or run all of it with --full"
+    yield from _undivided(mapping, divide)
     for number, name in enumerate(divide):
         wrong = _divide(mapping, str(name).split("."), scale)
         if wrong:
             where = ("projection", "divide", number)
             yield where, f"{name}: {wrong}", "name a count that the scenario gives, as --set would"
+
+
+def _undivided(mapping: dict[str, Any], divide: list[Any]) -> Iterator[tuple[Path, str, str]]:
+    """Yield what of the audience would stay whole: the projected audience would be another than the scenario's."""
+    audience = mapping.get("audience")
+    if not isinstance(audience, dict):
+        return
+    if "file" in audience:
+        yield ("audience",), "a file of people cannot be divided for a projection", "run all of it with --full"
+    for name in ("ios", "android"):
+        if audience.get(name) and f"audience.{name}" not in divide:
+            yield (
+                ("projection", "divide"),
+                f"audience.{name} is not divided, and then the whole is not {audience[name]} but as many times more",
+                f"add audience.{name}, or set it to 0",
+            )
 
 
 def _divide(tree: Any, path: list[str], scale: int) -> str:

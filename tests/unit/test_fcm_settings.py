@@ -167,7 +167,8 @@ def test_ttl_and_priority_are_written_as_each_platform_wants_them():
 
 
 def test_validate_only_stands_beside_the_message():
-    assert body(settings(validate_only=True))["validate_only"] is True
+    google = {"endpoint": "https://127.0.0.1:1", "access_token_env": "TOKEN", "project": "shop"}
+    assert body(settings(validate_only=True, **google))["validate_only"] is True
     assert "validate_only" not in body(settings())
 
 
@@ -218,3 +219,8 @@ def test_a_payload_that_is_too_large_whatever_is_filled_in_is_refused_here():
     assert settings(message=sized(4096))
     assert "4,097 bytes at least; Google takes 4,096" in wrong(message=sized(4097))
     assert "apns.payload" in wrong(message={"apns": {"payload": {"aps": {"alert": "x" * 4100}}}})
+
+
+def test_validate_only_is_not_for_the_stand_in():
+    with pytest.raises(ValueError, match="validate_only is for Google"):
+        settings(validate_only=True)

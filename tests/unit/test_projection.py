@@ -58,7 +58,7 @@ def test_a_setting_from_outside_is_divided_too(tmp_path):
 )
 def test_what_cannot_be_divided_is_told_where_it_stands(tmp_path, divide, said):
     with pytest.raises(ScenarioError) as caught:
-        load(tmp_path, QUOTA.replace("audience.android,", f"{divide},"))
+        load(tmp_path, QUOTA.replace("sink.modelled.quota.burst]", f"{divide}]"))
     assert f"{divide}: {said}" in str(caught.value.mistakes[0])
     assert caught.value.mistakes[0].line == 5
 
@@ -163,3 +163,14 @@ def test_a_few_waits_between_attempts_are_said_with_it():
 
 def test_waits_between_attempts_make_it_doubtful():
     assert "take it with care: 80,000 retries" in projection_lines(result_of(80_000))[2]
+
+
+def test_an_audience_of_which_a_part_stays_whole_is_refused(tmp_path):
+    with pytest.raises(ScenarioError, match=r"audience.ios is not divided"):
+        load(tmp_path, QUOTA, overrides=["audience.ios=1k"])
+
+
+def test_a_file_of_people_is_refused(tmp_path):
+    (tmp_path / "p.csv").write_text("token,platform\n" + "a" * 64 + ",ios\n")
+    with pytest.raises(ScenarioError, match="a file of people cannot be divided"):
+        load(tmp_path, "audience: p.csv\nsink: modelled\nprojection: {scale: 2, divide: [seed]}\nseed: 10\n")
