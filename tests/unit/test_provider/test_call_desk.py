@@ -154,10 +154,12 @@ async def test_silence_is_kept(tmp_path, behaviour):
 
 
 async def test_an_answer_dribbles(tmp_path):
-    async with Web(tmp_path, {"slow_bytes": {"bytes": 7, "every": "1ms"}}) as web:
+    async with Web(tmp_path, {"slow_bytes": {"bytes": 7, "every": "5ms"}}) as web:
         reader, writer = await web.connect()
         writer.write(call(1))
-        assert len(await reader.read(65_536)) == 7
+        first = await reader.read(65_536)
+        assert len(first) % 7 == 0  # a drop, or a few where the reader was slow
+        assert not first.endswith(b"{}")
         assert (await answer_rest(reader)).endswith(b"{}")
 
 
@@ -191,10 +193,12 @@ async def test_whoever_writes_no_more_gets_the_answers_to_all_he_asked(tmp_path)
 
 @pytest.mark.parametrize("more", ["", "connection: close\r\n"])
 async def test_an_answer_that_dribbles_is_whole_for_whoever_writes_no_more(tmp_path, more):
-    async with Web(tmp_path, {"slow_bytes": {"bytes": 7, "every": "1ms"}}) as web:
+    async with Web(tmp_path, {"slow_bytes": {"bytes": 7, "every": "5ms"}}) as web:
         reader, writer = await web.connect()
         writer.write(call(1, more=more))
-        assert len(await reader.read(65_536)) == 7
+        first = await reader.read(65_536)
+        assert len(first) % 7 == 0  # a drop, or a few where the reader was slow
+        assert not first.endswith(b"{}")
         writer.write_eof()
         async with asyncio.timeout(HANG_S):
             assert (await reader.read()).endswith(b"{}")
