@@ -17,6 +17,7 @@ from burst.model.batch import UInt8Column
 from burst.model.scenario import Scenario
 from burst.model.units import NS_PER_MS, NS_PER_S, format_rate
 from burst.policy.criteria import Judgement, Measured, evaluate, headline, parse_criterion
+from burst.policy.criteria_excuse import excusable
 from burst.policy.projection import deadlines_of, stretched
 from burst.policy.routing import route_name
 from burst.runs.files import Undelivered, undelivered_ranges, write_histograms, write_timeline
@@ -98,7 +99,7 @@ def close_books(
         measured = stretched(measured, scale, deadlines)
     judgements = evaluate([parse_criterion(text) for text in scenario.criteria], measured)
     generator = _generator(books, scenario, roster, outcomes)
-    generator = _doubt_untimed(generator, judgements, untimed)
+    generator = _doubt_untimed(generator, judgements, measured, untimed)
     verdict, line = _verdict(judgements, measured, generator, scenario, closing)
     criteria = [CriterionResult(j.name, j.ok, j.measured, j.limit) for j in judgements]
     if seen is not None:
@@ -206,12 +207,16 @@ def _starved_share(reports: Sequence[Report]) -> float:
     return starved_s / wall_s if wall_s else 0.0
 
 
-def _doubt_untimed(generator: Generator, judgements: tuple[Judgement, ...], untimed: int) -> Generator:
+def _doubt_untimed(
+    generator: Generator, judgements: tuple[Judgement, ...], measured: Measured, untimed: int
+) -> Generator:
     """Let accepts without a time not fail a promise of time: they may have kept it."""
     timely = ("within", "completion", "latency", "end_to_end", "queue_wait", "service", "rate")
     failed = [judgement.name for judgement in judgements if not judgement.ok]
     if not untimed or not failed or not all(any(word in name for word in timely) for name in failed):
         return generator
+    if excusable(judgements, measured) != set(failed):
+        return generator  # times that were known would not have saved it
     told = f"{untimed:,} accepted pushes have no time: it died with a worker's lease"
     reason = f"{generator.reason}; {told}" if generator.reason else told
     return msgspec.structs.replace(generator, limited=True, reason=reason)
@@ -243,9 +248,10 @@ def _verdict(
         return "aborted", words + headline(judgements, measured, scenario.deadline_ns, word="ABORTED")
     if all(judgement.ok for judgement in judgements):
         return "pass", words + headline(judgements, measured, scenario.deadline_ns)
-    if generator.limited:
+    excused = excusable(judgements, measured) if generator.limited else frozenset()
+    if all(judgement.ok or judgement.name in excused for judgement in judgements):
         return "inconclusive", words + headline(judgements, measured, scenario.deadline_ns, word="INCONCLUSIVE")
-    return "fail", words + headline(judgements, measured, scenario.deadline_ns)
+    return "fail", words + headline(judgements, measured, scenario.deadline_ns, excused=excused)
 
 
 def _workers(books: Books, roster: Mapping[int, Report], dead: set[int]) -> list[WorkerResult]:

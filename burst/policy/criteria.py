@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -152,14 +152,21 @@ def evaluate(criteria: Iterable[Criterion], measured: Measured) -> tuple[Judgeme
     return tuple(_judge(criterion, measured) for criterion in criteria)
 
 
-def headline(judgements: Sequence[Judgement], measured: Measured, deadline_ns: int, *, word: str = "") -> str:
+def headline(
+    judgements: Sequence[Judgement],
+    measured: Measured,
+    deadline_ns: int,
+    *,
+    word: str = "",
+    excused: Collection[str] = (),
+) -> str:
     """Return the verdict's first line: ``NO-GO: 97.31 % of 4,000,000 accepted by T+5.00 s (need 99 %)``.
 
-    The first failed criterion speaks, else the first about the accepted, else the first. ``word`` replaces
-    GO and NO-GO (a run may be inconclusive or aborted). Without criteria the accepted by ``deadline_ns``
-    are told.
+    The first failed criterion speaks, one that nothing excuses before one that is ``excused`` (by name); else the
+    first about the accepted, else the first. ``word`` replaces GO and NO-GO (a run may be inconclusive or aborted).
+    Without criteria the accepted by ``deadline_ns`` are told.
     """
-    failed = [judgement for judgement in judgements if not judgement.ok]
+    failed = sorted((one for one in judgements if not one.ok), key=lambda one: one.name in excused)
     word = word or ("NO-GO" if failed else "GO")
     if not judgements:
         return f"{word}: {_accepted_by(measured, deadline_ns)} (no criteria)"
@@ -210,13 +217,13 @@ def _limit(subject: str, text: str) -> tuple[Kind, float]:
 
 
 def _judge(criterion: Criterion, measured: Measured) -> Judgement:
-    value = _value(criterion, measured)
+    value = value_of(criterion, measured)
     ok = value is not None and criterion.holds(value)
     shown = None if value is None else _in_unit(criterion, value)
     return Judgement(criterion.text, ok, shown, _in_unit(criterion, criterion.limit), criterion.unit)
 
 
-def _value(criterion: Criterion, measured: Measured) -> float | None:
+def value_of(criterion: Criterion, measured: Measured) -> float | None:
     """Return what was measured in the unit of the limit, or None when it was measured over nothing."""
     subject, detail = criterion.subject, criterion.detail
     if measured.audience <= 0:
@@ -262,7 +269,7 @@ def _in_unit(criterion: Criterion, value: float) -> float | int:
 
 
 def _tell(criterion: Criterion, measured: Measured) -> str:
-    value = _value(criterion, measured)
+    value = value_of(criterion, measured)
     need = f"(need {_NEED[criterion.op]}{_limit_text(criterion)})"
     people = format_count(measured.audience)
     if measured.audience <= 0:

@@ -136,8 +136,8 @@ def test_dead_tokens_are_rejected_once_and_fail_the_criterion(shop: Shop) -> Non
     code, result, outcomes = outcomes_of(shop, "rejected: 5%")
     assert 800 <= outcomes["rejected"] <= 1200
     assert outcomes["accepted"] + outcomes["rejected"] == 20_000
-    assert (code, result["verdict"]) in {(99, "fail"), (3, "inconclusive")}
-    assert result["headline"].startswith(("NO-GO", "INCONCLUSIVE"))
+    assert (code, result["verdict"]) == (99, "fail")  # however busy the machine: no generator makes a token dead
+    assert result["headline"].startswith("NO-GO")
     assert result["retries"] == 0
     with (shop.folder / "undelivered.csv").open(newline="") as file:
         ranges = list(csv.DictReader(file))

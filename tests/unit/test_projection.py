@@ -130,7 +130,7 @@ def test_times_and_counts_are_multiplied_and_the_service_is_not():
 )
 def test_whatever_is_told_of_the_whole_is_called_projected(tmp_path, limited, interrupted, first):
     scenario = load(tmp_path, QUOTA).scenario
-    whole = Measured(4_000_000, {"accepted": 2_000_000}, within={5 * 10**9: 1_000_000, 600 * 10**9: 2_000_000})
+    whole = Measured(4_000_000, {"accepted": 4_000_000}, within={5 * 10**9: 1_000_000, 600 * 10**9: 2_000_000})
     judgements = evaluate([parse_criterion(text) for text in scenario.criteria], whole)
     closing = Closing("now", go_ns=1, interrupted=interrupted)
     assert _verdict(judgements, whole, Generator(limited=limited), scenario, closing)[1].startswith(first)
