@@ -13,13 +13,14 @@ from typing import Any
 
 from burst.model.batch import Platform
 from burst.model.units import NS_PER_S
+from burst.sinks.fcm_fields import Wrong
 
 EXPIRES = "EXPIRES_AT"
 """Stands where the second of expiry is written when it is known: as many letters as that has digits until 2286."""
 
-_ADDRESSES = ("token", "topic", "condition")
-_SECTIONS = ("notification", "android", "apns", "webpush", "fcm_options")
-_RESERVED = re.compile(r"from|gcm|message_type|google.*|gcm\..*")  # Firebase: Message.data; "FCM error codes"
+LARGEST_PAYLOAD = 4096
+"""Bytes of a payload, keys and values (Firebase, "FCM error codes", INVALID_ARGUMENT)."""
+
 _PLACE = re.compile(r"\$\{[^}]*\}|\$\$")
 _DEFAULT = {
     "notification": {"title": "burst rehearsal", "body": "One of ${event}'s, sent at GO."},
@@ -38,9 +39,8 @@ class Message:
     def build(
         cls, text: str | None, platform: Platform, *, data_only: bool, priority: str | None, ttl_ns: int | None
     ) -> Message:
-        """Return the message for devices of a platform. ``text`` is a JSON object. Raises ValueError."""
+        """Return the message for devices of a platform. ``text`` is a JSON object without mistakes (``fcm_fields``)."""
         fields: dict[str, Any] = json.loads(text or json.dumps(_SILENT if data_only else _DEFAULT))
-        _check(fields, data_only=data_only)
         fields["data"] = fields.get("data", {}) | {"burst": "${id}"}
         if platform is Platform.ANDROID:
             _fill_android(fields, "normal" if data_only else "high", priority, ttl_ns)
@@ -82,56 +82,60 @@ def _weight(part: Any) -> int:
     return 0 if part is None else len((part if isinstance(part, str) else json.dumps(part)).encode())
 
 
-def _check(fields: dict[str, Any], *, data_only: bool) -> None:
-    """Raise ValueError for what Google would refuse of every single message."""
-    for name in _ADDRESSES:
-        if name in fields:
-            raise ValueError(f"message has no {name}: each of the audience's tokens is burst's to put in")
-    for name in _SECTIONS:
-        if not isinstance(fields.get(name, {}), dict):
-            raise ValueError(f"message.{name} is an object")  # noqa: TRY004 (pydantic takes no other)
+def wrong_together(text: str | None, *, data_only: bool, priority: str | None, ttl_ns: int | None) -> list[Wrong]:
+    """Return where a message does not go with the settings beside it, and where it is too large.
+
+    ``text`` is a JSON object that ``wrong_in`` has nothing to say of.
+    """
+    fields: dict[str, Any] = json.loads(text or "{}")
+    found = []
     if data_only and "notification" in fields:
-        raise ValueError("a data_only message has no notification")
-    data = fields.get("data", {})
-    if not isinstance(data, dict):
-        raise ValueError("message.data is an object")  # noqa: TRY004
-    for key, value in data.items():
-        if not isinstance(value, str):
-            told = f'message.data.{key} is not text: FCM takes strings alone, write "{value}"'
-            raise ValueError(told)  # noqa: TRY004
-        if _RESERVED.fullmatch(key):
-            raise ValueError(f"message.data.{key}: FCM keeps that name for itself")
-    if "burst" in data:
-        raise ValueError("message.data.burst is the notification's id, which burst puts in by itself")
+        found.append(Wrong(("notification",), "a data_only message has no notification"))
+    headers = ("apns", "headers")
+    for setting, value, *places in (
+        ("priority", priority, ("android", "priority"), (*headers, "apns-priority")),
+        ("ttl", ttl_ns, ("android", "ttl"), (*headers, "apns-expiration")),
+    ):
+        found += [
+            Wrong(path, f"{setting} and message.{'.'.join(path)}: give one of them")
+            for path in places
+            if value is not None and _at(fields, path) is not None
+        ]
+    if found:
+        return found
+    sizes: dict[str, int] = {}
+    for platform in (Platform.IOS, Platform.ANDROID):
+        built = Message.build(text, platform, data_only=data_only, priority=priority, ttl_ns=ttl_ns)
+        sizes |= least_payload_bytes(built)
+    return [
+        Wrong((), f"message: {what}: {size:,} bytes at least; Google takes {LARGEST_PAYLOAD:,}")
+        for what, size in sizes.items()
+        if size > LARGEST_PAYLOAD
+    ]
+
+
+def _at(fields: dict[str, Any], path: tuple[str, ...]) -> Any:
+    found: Any = fields
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def _fill_android(fields: dict[str, Any], usual: str, priority: str | None, ttl_ns: int | None) -> None:
     android = dict(fields.get("android", {}))
-    _set_once(android, "priority", priority, "message.android.priority", "priority")
-    android.setdefault("priority", usual)
-    ttl = None if ttl_ns is None else f"{ttl_ns / NS_PER_S:.9f}".rstrip("0").rstrip(".") + "s"
-    _set_once(android, "ttl", ttl, "message.android.ttl", "ttl")
+    android.setdefault("priority", priority or usual)
+    if ttl_ns is not None:
+        android["ttl"] = f"{ttl_ns / NS_PER_S:.9f}".rstrip("0").rstrip(".") + "s"
     fields["android"] = android
 
 
 def _fill_apns(fields: dict[str, Any], data_only: bool, priority: str | None, ttl_ns: int | None) -> None:
     apns = dict(fields.get("apns", {}))
-    headers, payload = apns.get("headers", {}), apns.get("payload", {})
-    if not isinstance(headers, dict) or not isinstance(payload, dict) or not isinstance(payload.get("aps", {}), dict):
-        raise ValueError("message.apns has objects for headers, payload and payload.aps")  # noqa: TRY004
-    headers = dict(headers)
-    number = {"high": "10", "normal": "5", None: None}[priority]
-    if data_only and number == "10":
-        number = "5"  # Apple refuses 10 of a silent push
-    _set_once(headers, "apns-priority", number, "message.apns.headers.apns-priority", "priority")
-    headers.setdefault("apns-priority", "5" if data_only else "10")
-    _set_once(
-        headers,
-        "apns-expiration",
-        {None: None, 0: "0"}.get(ttl_ns, EXPIRES),
-        "message.apns.headers.apns-expiration",
-        "ttl",
-    )
+    headers, payload = dict(apns.get("headers", {})), apns.get("payload", {})
+    # Apple refuses 10 of a silent push.
+    headers.setdefault("apns-priority", "5" if data_only or priority == "normal" else "10")
+    if ttl_ns is not None:
+        headers["apns-expiration"] = EXPIRES if ttl_ns else "0"
     if data_only:
         headers.setdefault("apns-push-type", "background")
         payload = payload | {"aps": {"content-available": 1} | payload.get("aps", {})}
@@ -139,12 +143,3 @@ def _fill_apns(fields: dict[str, Any], data_only: bool, priority: str | None, tt
     if payload:
         apns["payload"] = payload
     fields["apns"] = apns
-
-
-def _set_once(section: dict[str, Any], name: str, value: str | None, where: str, setting: str) -> None:
-    """Put a setting's value in, unless the message has one: then it is said which of the two to take away."""
-    if value is None:
-        return
-    if name in section:
-        raise ValueError(f"{setting} and {where}: give one of them")
-    section[name] = value

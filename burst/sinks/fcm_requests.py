@@ -15,8 +15,8 @@ from burst.model.secret import Secret
 from burst.model.units import NS_PER_S
 from burst.policy.template import Text
 from burst.sinks.endpoint import Endpoint
-from burst.sinks.fcm_message import EXPIRES, payload_bytes
-from burst.sinks.fcm_settings import LARGEST_PAYLOAD, FcmSettings
+from burst.sinks.fcm_message import EXPIRES, LARGEST_PAYLOAD, payload_bytes
+from burst.sinks.fcm_settings import FcmSettings
 from burst.sinks.rendering import Rendering, batch_of_one, token_rows
 from burst.wire.frame_rows import FrameRows, Part
 from burst.wire.frames import END_HEADERS, END_STREAM, FrameType

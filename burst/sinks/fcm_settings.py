@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
 from burst.model.batch import Platform
 from burst.model.scenario import DurationNs, Settings
-from burst.model.units import NS_PER_S
+from burst.model.units import parse_duration_ns
 from burst.sinks.connection_settings import (
     STAND_IN,
     ConnectionSettings,
@@ -21,18 +30,14 @@ from burst.sinks.connection_settings import (
     variable_checker,
 )
 from burst.sinks.credentials import read_secret
-from burst.sinks.fcm_message import Message, least_payload_bytes
+from burst.sinks.fcm_fields import LONGEST_TTL_NS, raise_all, wrong_in
+from burst.sinks.fcm_message import Message, wrong_together
 from burst.sinks.google_account import ServiceAccount
 
 GOOGLE = "google"
 """The endpoint that is Google's."""
 
 GOOGLE_URL = "https://fcm.googleapis.com"
-
-LARGEST_PAYLOAD = 4096
-"""Bytes of a payload, keys and values (Firebase, "FCM error codes", INVALID_ARGUMENT)."""
-
-_LONGEST_TTL_NS = 28 * 86_400 * NS_PER_S  # 2,419,200 s (AndroidConfig.ttl)
 
 
 def _check_endpoint(url: str) -> str:
@@ -55,10 +60,31 @@ def _variable(setting: str, example: str, secret: str) -> AfterValidator:
     return AfterValidator(variable_checker(setting, example, secret))
 
 
+def _check_message(text: str) -> str:
+    raise_all("message", wrong_in(json.loads(text)))
+    return text
+
+
+def _check_ttl(given: object, read: ValidatorFunctionWrapHandler) -> int:
+    """Check a duration in the words that it was given in: in nanoseconds nobody knows his own again."""
+    ttl_ns: int = read(given)
+    if ttl_ns > LONGEST_TTL_NS:
+        raise ValueError(f"{given} is longer than Google keeps a message: {_longest_ttl(str(given))} at most")
+    return ttl_ns
+
+
+def _longest_ttl(given: str) -> str:
+    """Return the limit in the unit that a duration ends in; in seconds where it has none."""
+    unit = re.sub(r"[^a-zµ]*(?:.*\d\s*)?", "", given, count=1)
+    most = LONGEST_TTL_NS // parse_duration_ns(f"1{unit or 's'}")
+    return f"{most:,}{unit}" if unit else f"{most:,} seconds"
+
+
 MessageText = Annotated[
     str,
     BeforeValidator(read_json),
     AfterValidator(json_template_checker("message", '{"notification": {"title": "Hello"}}')),
+    AfterValidator(_check_message),
     WithJsonSchema({"type": ["string", "object"]}),
 ]
 
@@ -90,7 +116,7 @@ class MessageSettings(Settings):
     priority: Literal["high", "normal"] | None = Field(
         None, description="android.priority, and apns-priority 10 or 5; default: high, for data_only normal"
     )
-    ttl_ns: Annotated[DurationNs, Field(ge=0, le=_LONGEST_TTL_NS)] | None = Field(
+    ttl_ns: Annotated[DurationNs, WrapValidator(_check_ttl)] | None = Field(
         None, alias="ttl", description="how long Google may keep a message for a device that is off; default: 4 weeks"
     )
     validate_only: bool = Field(False, description="Google checks each message and delivers none")
@@ -124,14 +150,12 @@ class FcmSettings(ConnectionSettings, MessageSettings):
         if self.url == GOOGLE_URL and not any(sources):
             raise ValueError("Google wants to know who sends: give service_account, the JSON file's path")
         self.check_certificate(self.url)
-        for platform in self.platforms:
-            for what, size in least_payload_bytes(self.built(platform)).items():
-                if size > LARGEST_PAYLOAD:
-                    raise ValueError(f"message: {what}: {size:,} bytes at least; Google takes {LARGEST_PAYLOAD:,}")
+        found = wrong_together(self.message, data_only=self.data_only, priority=self.priority, ttl_ns=self.ttl_ns)
+        raise_all("FcmSettings", found, "message")
         return self
 
     def built(self, platform: Platform) -> Message:
-        """Return the message for devices of a platform. Raises ValueError."""
+        """Return the message for devices of a platform."""
         return Message.build(
             self.message, platform, data_only=self.data_only, priority=self.priority, ttl_ns=self.ttl_ns
         )

@@ -197,12 +197,82 @@ def test_what_google_would_refuse_of_everybody_is_refused_here(given, told):
     assert told in wrong(message=given)
 
 
+def all_wrong(**given) -> dict[str, str]:
+    """Return everything that is said of these settings, by place."""
+    with pytest.raises(ValidationError) as caught:
+        settings(**given)
+    return {".".join(map(str, one["loc"])): str(one["ctx"]["error"]) for one in caught.value.errors()}
+
+
+def test_every_mistake_in_a_message_is_told_at_once_and_at_its_place():
+    found = all_wrong(
+        ttl="60d",
+        message={
+            "notificaton": {"title": "x"},
+            "android": {"priorty": "high", "notification": {"chanel_id": "x", "badge": 1}, "ttl": "5 days"},
+            "data": {"a": 5, "from": "x"},
+            "title": "x",
+            "topic": "news",
+            "fcm_options": {"label": "x"},
+        },
+    )
+    assert set(found) == {
+        "ttl",
+        "message.notificaton",
+        "message.title",
+        "message.topic",
+        "message.android.priorty",
+        "message.android.ttl",
+        "message.android.notification.chanel_id",
+        "message.android.notification.badge",
+        "message.data.a",
+        "message.data.from",
+        "message.fcm_options.label",
+    }
+    assert "did you mean notification?" in found["message.notificaton"]
+    assert "did you mean priority?" in found["message.android.priorty"]
+    assert "did you mean channel_id?" in found["message.android.notification.chanel_id"]
+    assert "message.notification.title" in found["message.title"]
+    assert "its fields: analytics_label" in found["message.fcm_options.label"]
+
+
+def test_all_settings_that_a_message_does_not_go_with_are_told_at_once():
+    given = {"notification": {"title": "x"}, "android": {"priority": "high", "ttl": "1s"}}
+    found = all_wrong(data_only=True, priority="high", ttl="1h", message=given)
+    assert set(found) == {"message.notification", "message.android.priority", "message.android.ttl"}
+
+
+def test_fields_in_camel_case_and_fields_that_hold_anything_are_taken():
+    assert settings(
+        message={
+            "android": {"collapseKey": "k", "notification": {"channelId": "c", "lightSettings": {"color": {"red": 1}}}},
+            "apns": {"payload": {"aps": {"alert": "x"}, "anything": 1}, "fcmOptions": {"image": "https://x"}},
+            "webpush": {"notification": {"anything": 1}, "fcm_options": {"link": "https://x"}},
+            "fcmOptions": {"analyticsLabel": "x"},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [
+        ("60d", "60d is longer than Google keeps a message: 28d"),
+        ("700h", "672h at"),
+        ("28d1s", "2,419,200s at"),
+        (2_419_201, "2,419,200 seconds at"),
+        ("2500000000ms", "2,419,200,000ms at"),
+    ],
+)
+def test_a_ttl_that_is_too_long_is_told_in_its_own_unit(given, limit):
+    assert limit in wrong(ttl=given)
+    assert settings(ttl="28d").ttl_ns == 28 * 86_400 * 10**9
+
+
 def test_two_answers_to_one_question_are_refused():
     assert "no notification" in wrong(data_only=True, message={"notification": {"title": "x"}})
     assert "give one of them" in wrong(priority="high", message={"android": {"priority": "normal"}})
     assert "give one of them" in wrong(ttl="1s", message={"android": {"ttl": "5s"}})
     assert "give one of them" in wrong(ttl="1s", message={"apns": {"headers": {"apns-expiration": "0"}}})
-    assert wrong(ttl="29d") or wrong(ttl="700h")
 
 
 def test_the_payload_is_keys_and_values_of_notification_and_data():
