@@ -1,5 +1,8 @@
 """Fixtures that every suite shares."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -9,6 +12,11 @@ from burst.model.batch import Batch, Platform, TokenEncoding
 # The machine may be busy with a run: a slow example is no failure, a hanging one meets pytest's timeout.
 settings.register_profile("burst", deadline=None, print_blob=True)
 settings.load_profile("burst")
+
+# Hundreds of tests start burst in processes of its own. Where the environment forbids to keep bytecode, as images of
+# containers do, each of them would compile all of burst anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 class FakeClock:

@@ -137,10 +137,12 @@ EVERYDAY = 1
 """So many cases of each sink of the network run every day; the others, which take seconds each, are proofs."""
 
 
-def _cases() -> list[Any]:
+def _cases(*, network_alone: bool = False) -> list[Any]:
     seen: Counter[str] = Counter()
     params = []
     for name, settings in CASES:
+        if network_alone and name not in NETWORK:
+            continue
         seen[name] += 1
         marks = [pytest.mark.slow] if name in NETWORK and seen[name] > EVERYDAY else []
         ident = "-".join([name, *settings, *settings.get("provider", ())])
@@ -556,9 +558,7 @@ def test_it_keeps_its_promises_on_the_real_loop_and_clock(name, settings, batch_
 
 # -- sinks of the network --------------------------------------------------------------------------------------------
 
-over_the_network = pytest.mark.parametrize(
-    ("name", "settings"), [(name, settings) for name, settings in CASES if name in NETWORK]
-)
+over_the_network = pytest.mark.parametrize(("name", "settings"), _cases(network_alone=True))
 
 
 @over_the_network
