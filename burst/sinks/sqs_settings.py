@@ -184,6 +184,7 @@ class SqsSettings(AwsSettings):
             raise ValueError("streams is HTTP/2's: a connection to SQS carries one call; write connections")
         if "://" in self.queue and self.endpoint == STAND_IN:
             raise ValueError("queue is a URL, and endpoint the stand-in: write endpoint: aws, or the queue's name")
+        self._check_endpoint_path()
         for platform in Platform:
             self._check_places(platform)
         if len(self.attributes_with_id(packed=False)) > MOST_ATTRIBUTES:
@@ -192,8 +193,18 @@ class SqsSettings(AwsSettings):
             )
         return self
 
+    def _check_endpoint_path(self) -> None:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme in {"http", "https"} and (parts.path.strip("/") or parts.query):
+            # Calls go to the service, and name the queue in their body: a path would only look as if it mattered.
+            raise ValueError(
+                f"the endpoint of SQS has no path: write {parts.scheme}://{parts.netloc} there, and a queue's URL as "
+                f"queue: {self.endpoint}"
+            )
+
     def _check_places(self, platform: Platform) -> None:
-        body, packed = self.body_of(packed=self.packed(platform)), self.packed(platform)
+        packed = self.packed(platform)
+        body = self.body or self.body_of(packed=packed)
         lists = lists_in(body) | {name for text in self.attributes.values() for name in lists_in(text)}
         single = Template(_LISTS.sub("", body)).varying
         if packed and single & _PERSON:
@@ -206,7 +217,8 @@ class SqsSettings(AwsSettings):
         if not packed and lists:
             raise ValueError(
                 f"${{{min(lists)}}} is for several people in a message: tokens_per_message is 1 for "
-                f"{platform.name.lower()}"
+                f"{platform.name.lower()}; give it more, such as {{ios: 500, android: 250}}, or leave "
+                f"{platform.name.lower()} out of it for lists of one"
             )
         if least_bytes(as_single(body)) > self.max_message:
             raise ValueError(
@@ -224,18 +236,28 @@ class SqsSettings(AwsSettings):
         return self.queue.endswith(".fifo")
 
     def packed(self, platform: Platform) -> bool:
-        """Whether messages for a platform carry several people."""
-        return self.tokens_per_message.size(platform) > 1
+        """Whether messages for a platform carry lists of people.
+
+        A platform that ``tokens_per_message`` leaves out beside the other one gets lists of one where the templates
+        have lists: most likely there is nobody who has it.
+        """
+        packing = self.tokens_per_message
+        given = packing.model_fields_set
+        if not given or platform.name.lower() in given:
+            return packing.size(platform) > 1
+        return any(lists_in(text) for text in (self.body or "", *self.attributes.values()))
 
     def body_of(self, *, packed: bool) -> str:
-        """Return the body's template."""
-        return self.body or (PACKED_BODY if packed else SINGLE_BODY)
+        """Return the body's template: in one person's words unless ``packed``: both can be made."""
+        if self.body is None:
+            return PACKED_BODY if packed else SINGLE_BODY
+        return self.body if packed else as_single(self.body)
 
     def attributes_with_id(self, *, packed: bool) -> dict[str, str]:
         """Return the attributes' templates, sorted by name; with the id among them where the body does not name it."""
-        attributes = dict(self.attributes)
+        attributes = {name: text if packed else as_single(text) for name, text in self.attributes.items()}
         body = self.body_of(packed=packed)
-        named = "ids" in lists_in(body) if packed else "id" in Template(_LISTS.sub("", body)).varying
+        named = "ids" in lists_in(body) if packed else "id" in Template(body).varying
         if not named:
             attributes[BURST_ID] = "${ids}" if packed else "${id}"
         return dict(sorted(attributes.items()))

@@ -16,7 +16,10 @@ criteria: ["accepted == 100%"]
 """
 
 
-@pytest.mark.parametrize("packing", ["1", "{ios: 500, android: 250}"], ids=["one", "many"])
+LISTS = '{ios: 500}, body: {to: [ "${tokens}" ], who: "${ids}"}, attributes: {all: "${ids}"}'
+
+
+@pytest.mark.parametrize("packing", ["1", "{ios: 500, android: 250}", LISTS], ids=["one", "many", "lists of one"])
 def test_the_stand_ins_witness_counts_everybody_once(shop: Shop, packing) -> None:
     text = SCENARIO.format(sqs=f"tokens_per_message: {packing}").replace('"]', '", "lost == 0", "duplicates == 0"]')
     run = shop.burst("run", shop.scenario(text))

@@ -36,6 +36,12 @@ from burst.sinks.sqs_settings import SqsSettings
         ({"tokens_per_message": {"ios": 0}}, "greater than or equal to 1"),
         ({"tracer_tokens": {"ios": "xyz"}}, "pattern"),
         ({"body": {"a": "\ufffe"}}, "U\\+FFFE"),
+        ({"body": '{"a": "${ids}"}', "tokens_per_message": {"ios": 500, "android": 1}}, "leave android out"),
+        (
+            {"endpoint": "https://sqs.eu-west-1.amazonaws.com/123/push"},
+            "queue: https://sqs.eu-west-1.amazonaws.com/123",
+        ),
+        ({"endpoint": "http://127.0.0.1:9324/?Action=x"}, "write http://127.0.0.1:9324 there"),
     ],
 )
 def test_a_mistake_is_refused_before_anything_is_sent(settings, says):
@@ -49,6 +55,19 @@ def test_one_number_of_people_is_that_of_both_platforms():
     assert [settings.tokens_per_message.size(platform) for platform in Platform] == [500, 500]
     settings = SqsSettings.model_validate({"tokens_per_message": {"ios": 500, "android": 250}})
     assert [settings.tokens_per_message.size(platform) for platform in Platform] == [500, 250]
+
+
+def test_a_platform_that_packing_leaves_out_is_no_reason_to_refuse_lists():
+    lists = {"body": {"a": "${ids}", "to": ["${tokens}"]}, "attributes": {"who": "${ids}"}}
+    settings = SqsSettings.model_validate(lists | {"tokens_per_message": {"ios": 500}})
+    assert settings.packed(Platform.IOS)
+    assert settings.packed(Platform.ANDROID)
+    assert settings.tokens_per_message.android == 1
+    assert not SqsSettings.model_validate({"tokens_per_message": {"ios": 500}}).packed(Platform.ANDROID)
+
+
+def test_an_endpoint_with_nothing_but_a_slash_is_one_without_a_path():
+    assert SqsSettings(endpoint="http://127.0.0.1:9324/").endpoint
 
 
 @pytest.mark.parametrize(("queue", "fifo"), [("q", False), ("q.fifo", True), ("1/q.fifo", True)])
