@@ -9,6 +9,7 @@ import click
 from burst.model.errors import Mistake, ScenarioError
 
 if TYPE_CHECKING:
+    from burst.cli.validate_needs import Looked
     from burst.wiring.scenario_file import LoadedScenario
 
 
@@ -21,24 +22,40 @@ def validate(files: tuple[str, ...], overrides: tuple[str, ...], allowed: tuple[
     """Check scenario files, or shipped scenarios by name; list every mistake at once.
 
     Audience files are read to the end. What is no mistake, but would be refused by burst run as it stands, is listed as
-    such, and exits with the same code (2).
+    such, and exits with the same code (2): so is a key, token or file that a sink needs and does not find here.
     """
-    from burst.wiring.refusals import check_scenario
-    from burst.wiring.strange_variables import strange_variables
-
     mistakes: list[Mistake] = []
-    warnings: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for file in files:
-        try:
-            loaded = check_scenario(file, overrides=overrides, allowed=allowed, live=live)
-            warnings.update(dict.fromkeys(strange_variables(loaded.mapping)))
-            click.echo(f"OK {file}: {_summary(loaded)}")
-        except ScenarioError as error:
-            mistakes.extend(error.mistakes)
-    for warning in warnings:
-        click.echo(f"note: {warning}", err=True)
+        found = _check(file, overrides, allowed, live=live)
+        mistakes += found.missing
+        notes.update(dict.fromkeys(found.notes))
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     if mistakes:
         raise ScenarioError(tuple(dict.fromkeys(mistakes)))
+
+
+def _check(file: str, overrides: tuple[str, ...], allowed: tuple[str, ...], *, live: bool) -> Looked:
+    """Check one scenario, and say so if it is right; return what is wrong with it and what is worth knowing."""
+    from burst.cli.validate_needs import Looked, look_for_needs, without_repeats
+    from burst.wiring.refusals import check_scenario
+    from burst.wiring.scenario_file import examine
+    from burst.wiring.strange_variables import strange_variables
+
+    looked, loaded = Looked(), None
+    mistakes: list[Mistake] = []
+    try:
+        loaded = examine(file, overrides=overrides).loaded
+        looked = Looked() if loaded is None else look_for_needs(loaded)
+        loaded = check_scenario(file, overrides=overrides, allowed=allowed, live=live)
+    except ScenarioError as error:
+        mistakes = list(error.mistakes)
+    looked.missing = without_repeats([*mistakes, *looked.missing])
+    if loaded is not None and not looked.missing:
+        looked.notes = [*strange_variables(loaded.mapping), *looked.notes]
+        click.echo(f"OK {file}: {_summary(loaded)}")
+    return looked
 
 
 def _summary(loaded: LoadedScenario) -> str:

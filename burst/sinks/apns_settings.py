@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from burst.model.batch import Platform
 from burst.model.scenario import DurationNs, Settings
+from burst.sinks.apns_token import SigningKey
 from burst.sinks.connection_settings import (
     STAND_IN,
     ConnectionSettings,
+    Need,
     Payload,
     endpoint_checker,
     least_bytes,
     read_list,
     variable_checker,
 )
+from burst.sinks.credentials import read_secret, too_open
 
 LARGEST_PAYLOAD = 4096
 """Bytes of a payload; a VoIP push may have 5,120 (Apple, "Generating a remote notification")."""
@@ -141,6 +146,17 @@ class ApnsSettings(ConnectionSettings, PushSettings):
     def stand_in(self) -> bool:
         """Whether it talks to the run's own stand-in."""
         return self.endpoint == STAND_IN
+
+    def needs(self) -> Iterator[Need]:
+        """Yield what a run with these settings needs beside them: files for TLS, and the signing key."""
+        yield from super().needs()
+        if self.key_file or self.key_env:
+            yield Need("key_file" if self.key_file else "key_env", self._look_for_key)
+
+    def _look_for_key(self) -> str:
+        file = Path(self.key_file) if self.key_file else None
+        SigningKey.load(read_secret(self.key_env, file))
+        return "" if file is None else too_open(file)
 
     def targets(self) -> tuple[str, ...]:
         """Return the URLs that this sink connects to; none when it talks to the run's own stand-in."""

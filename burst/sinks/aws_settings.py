@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
 from burst.sinks.aws_endpoint import aws_endpoint, aws_region
-from burst.sinks.aws_sources import KeyVariables
-from burst.sinks.connection_settings import STAND_IN, ConnectionSettings, endpoint_checker, variable_checker
+from burst.sinks.aws_sources import KeyVariables, whose_keys
+from burst.sinks.connection_settings import STAND_IN, ConnectionSettings, Need, endpoint_checker, variable_checker
 
 AWS = "aws"
 """The endpoint that is found as the AWS tools find it."""
@@ -83,6 +83,19 @@ class AwsSettings(ConnectionSettings):
         if self.endpoint != AWS:
             return self.endpoint
         return aws_endpoint(self.service, None, self.region_found(environ), environ, self.profile)
+
+    def needs(self) -> Iterator[Need]:
+        """Yield what a run with these settings needs beside them: files for TLS, region and keys."""
+        yield from super().needs()
+        if self.endpoint != STAND_IN:
+            yield Need("region", self._look_for_region)
+        if self.endpoint != STAND_IN or self.key_variables:
+            setting = "access_key_env" if self.key_variables else "profile" if self.profile else "endpoint"
+            yield Need(setting, lambda: whose_keys(self.key_variables, self.profile, os.environ))
+
+    def _look_for_region(self) -> str:
+        self.region_found()
+        return ""
 
     def targets(self) -> tuple[str, ...]:
         """Return the URLs that this sink connects to; none when it talks to the run's own stand-in."""

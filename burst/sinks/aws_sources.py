@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +16,21 @@ from typing import Any, Protocol
 
 from burst.model.errors import UsageError
 from burst.model.secret import Secret
-from burst.sinks.aws_profile import botocore_module, profile_name
+from burst.sinks.aws_profile import botocore_module, profile_name, read_profile
 from burst.sinks.credentials import read_secret
+
+_NO_KEYS = (
+    "there are no AWS keys in the environment, the profile, or a role of this machine",
+    "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile",
+)
+_ASKED_LATER = (
+    ("role_arn", "assumes a role when the run is armed"),
+    ("credential_process", "asks a program of yours when the run is armed"),
+    ("sso_session", "uses your SSO login when the run is armed"),
+    ("sso_start_url", "uses your SSO login when the run is armed"),
+    ("login_session", "uses your login when the run is armed"),
+)
+"""What a profile may say in place of keys, and what comes of it: other than keys, none can be had without asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +103,7 @@ class BotocoreKeys:
                 end = getattr(self._found, "_expiry_time", None)  # botocore has no public way to ask
                 expires_s = math.inf if end is None else end.timestamp()
                 return checked_keys(found.access_key, found.secret_key, found.token, expires_s, what)
-            why = "there are no AWS keys in the environment, the profile, or a role of this machine"
-            hint = "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile"
+            why, hint = _NO_KEYS
         # Raised out here: what was caught may know the keys.
         raise UsageError(why, hint=hint)
 
@@ -123,6 +136,49 @@ def key_source(
     if profile_name(profile, environ) is None:
         _need_botocore()
     return BotocoreKeys(profile, environ)
+
+
+def whose_keys(variables: KeyVariables | None, profile: str | None, environ: Mapping[str, str]) -> str:
+    """Say whose keys a run would use, as far as it can be told without asking anybody over the network.
+
+    Raises UsageError, as the run would, where there are none, or they are over.
+    """
+    source = key_source(variables, profile, environ)
+    if isinstance(source, FixedKeys):
+        if source.load().expires_s <= time.time():
+            raise UsageError("the AWS credentials have expired", hint="log in anew, or export new ones")
+        first = "AWS_ACCESS_KEY_ID" if variables is None else variables.access_key
+        return f"AWS keys are those of the environment, {first} and its companion"
+    name = read_profile(profile, environ).name
+    said = _profile_keys(profile, name)
+    for key, told in _ASKED_LATER:
+        if said.get(key):
+            return f"AWS keys: profile {name} {told}"
+    if said.get("aws_access_key_id"):
+        source.load()
+        return f"AWS keys are those of profile {name}"
+    return f"there are no AWS keys in the environment, and none in profile {name}: {_role(environ)}"
+
+
+def _role(environ: Mapping[str, str]) -> str:
+    """Say whose role is asked for keys. Raises UsageError where nobody's may be."""
+    if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
+        return "the role of AWS_ROLE_ARN is assumed, by its web identity, when the run is armed"
+    if environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") or environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        return "this container's role is asked when the run is armed"
+    if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        raise UsageError(_NO_KEYS[0], hint=_NO_KEYS[1])
+    return f"this machine's role is asked when the run is armed, and if it has none, that is NO-GO; {_NO_KEYS[1]}"
+
+
+def _profile_keys(profile: str | None, name: str) -> Mapping[str, Any]:
+    """Return all that a profile says, keys among it: nobody may be told. Raises UsageError without botocore."""
+    session = botocore_module("session", "an AWS profile or role").Session(profile=profile)
+    try:
+        said = session.full_config.get("profiles", {}).get(name)
+    except Exception:  # noqa: BLE001 (botocore's own error may quote a line, and a key with it)
+        said = None
+    return said if isinstance(said, dict) else {}
 
 
 def environment_keys(environ: Mapping[str, str] = os.environ) -> AwsKeys | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -13,12 +15,26 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from burst.model.scenario import Count, DurationNs, RatePerS, Settings
 from burst.model.units import format_rate
 from burst.policy.template import Template
+from burst.sinks.credentials import too_open
 from burst.wire.limits import Limits
+from burst.wire.tls import client_context
 
 STAND_IN = "stand-in"
 """The endpoint that is this run's own provider."""
 
 _PLACE_OR_DOLLAR = re.compile(r"\$\{[^}]*\}|\$\$")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something outside the scenario that a run needs: ``setting`` names it.
+
+    ``look`` looks for it as the run will, but asks nobody over the network. It returns what a person should know of it,
+    or nothing; raises UsageError, in the run's own words, where it is missing. Neither tells a secret.
+    """
+
+    setting: str
+    look: Callable[[], str]
 
 
 class ConnectionSettings(Settings):
@@ -77,12 +93,27 @@ class ConnectionSettings(Settings):
             f"{workers} worker(s): {format_rate(rate / workers)} each"
         )
 
+    def needs(self) -> Iterator[Need]:
+        """Yield what a run with these settings needs beside them: here files that are for TLS."""
+        if str(getattr(self, "endpoint", "")).startswith(("http:", "unix:")):
+            return  # in plain text nobody reads them
+        ca_file, certificate, key = self.ca_file or "", self.certificate or "", self.certificate_key or ""
+        if ca_file:
+            yield Need("ca_file", lambda: _tls(ca_file))
+        if certificate:
+            yield Need("certificate", lambda: _tls("", certificate, key) or too_open(Path(key or certificate)))
+
     def check_certificate(self, endpoint: str) -> None:
         """Raise ValueError when the client certificate cannot be shown."""
         if self.certificate_key and not self.certificate:
             raise ValueError("certificate_key without certificate")
         if self.certificate and endpoint.startswith(("http:", "unix:")):
             raise ValueError("a client certificate is shown over TLS: write https:// in endpoint")
+
+
+def _tls(ca_file: str, certificate: str = "", key: str = "") -> str:
+    client_context(ca_file, certificate, key)
+    return ""
 
 
 def endpoint_checker(adds: str = "", *, path_allowed: bool = False) -> Callable[[str], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -23,13 +24,14 @@ from burst.model.units import parse_duration_ns
 from burst.sinks.connection_settings import (
     STAND_IN,
     ConnectionSettings,
+    Need,
     endpoint_checker,
     json_template_checker,
     read_json,
     read_list,
     variable_checker,
 )
-from burst.sinks.credentials import read_secret
+from burst.sinks.credentials import read_secret, too_open
 from burst.sinks.fcm_fields import LONGEST_TTL_NS, raise_all, wrong_in
 from burst.sinks.fcm_message import Message, wrong_together
 from burst.sinks.google_account import ServiceAccount
@@ -176,6 +178,25 @@ class FcmSettings(ConnectionSettings, MessageSettings):
             return None
         file = None if self.service_account is None else Path(self.service_account).expanduser()
         return ServiceAccount.read(read_secret(self.service_account_env, file))
+
+    def needs(self) -> Iterator[Need]:
+        """Yield what a run with these settings needs beside them: files for TLS, and who sends."""
+        yield from super().needs()
+        if self.stand_in:
+            return
+        for setting in ("service_account", "service_account_env"):
+            if getattr(self, setting):
+                yield Need(setting, self._look_for_account)
+        if self.access_token_env:
+            yield Need("access_token_env", self._look_for_token)
+
+    def _look_for_account(self) -> str:
+        self.account()
+        return too_open(Path(self.service_account).expanduser()) if self.service_account else ""
+
+    def _look_for_token(self) -> str:
+        read_secret(self.access_token_env, None)
+        return ""
 
     def asked(self) -> tuple[str, ...]:
         """Return those of ``targets`` that give access tokens and get no message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -9,9 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, fie
 
 from burst.model.batch import Platform
 from burst.model.scenario import Count
+from burst.model.secret import Secret
 from burst.sinks.connection_settings import (
     STAND_IN,
     ConnectionSettings,
+    Need,
     endpoint_checker,
     read_json,
     read_list,
@@ -25,7 +28,16 @@ from burst.sinks.http_body import (
     check_body,
     is_json_template,
 )
-from burst.sinks.http_fields import check_field, check_name, check_target, read_name
+from burst.sinks.http_fields import (
+    basic_field,
+    bearer_field,
+    check_field,
+    check_name,
+    check_target,
+    read_name,
+    secret_field,
+    secret_target,
+)
 from burst.sinks.http_statuses import Meaning, check_statuses
 
 BODILESS = frozenset({"GET", "DELETE"})
@@ -71,6 +83,10 @@ def _check_token(token: str) -> str:
     if set(token) & set('"\\<>&'):
         raise ValueError('a tracer token is sent as it stands: no " \\ < > &')
     return token
+
+
+def _found(secret: Secret[bytes]) -> str:  # noqa: ARG001 (that there is one is all)
+    return ""
 
 
 class HttpSettings(ConnectionSettings):
@@ -260,6 +276,19 @@ class HttpSettings(ConnectionSettings):
     def stand_in(self) -> bool:
         """Whether it talks to the run's own stand-in."""
         return self.endpoint == STAND_IN
+
+    def needs(self) -> Iterator[Need]:
+        """Yield what a run with these settings needs beside them: files for TLS, and variables that hold secrets."""
+        yield from super().needs()
+        bearer, user, password, path = self.bearer_env, self.basic_user, self.basic_password_env, self.path_env
+        if bearer:
+            yield Need("bearer_env", lambda: _found(bearer_field(bearer)))
+        if user is not None and password:
+            yield Need("basic_password_env", lambda: _found(basic_field(user, password)))
+        for name, variable in self.header_env.items():
+            yield Need(f"header_env.{name}", lambda variable=variable: _found(secret_field(variable)))  # type: ignore[misc]
+        if path:
+            yield Need("path_env", lambda: _found(secret_target(path, several=self.people_per_request > 1)))
 
     def targets(self) -> tuple[str, ...]:
         """Return the URLs that this sink connects to; none when it talks to the run's own stand-in."""
