@@ -58,6 +58,8 @@ class Closing:
     clock_uncertainty_ns: int = 0
     shard_memory_mb: list[float] = field(default_factory=list)
     interrupted: str = ""
+    cause: str = ""
+    hint: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -151,6 +153,8 @@ def close_books(
         reasons=books.told_reasons(),
         notes=_notes(judge, untimed, closing, seen),
         witness=seen,
+        cause="" if verdict == "pass" else closing.cause,
+        hint="" if verdict == "pass" else closing.hint,
         projection=_projection(books, scenario, outcomes, retries),
     )
     return result, undelivered_ranges(ledger.states, books.reasons, books.reason_names)

@@ -18,7 +18,7 @@ import msgspec
 from burst.engine.books import Books
 from burst.engine.closing import Closing, close_books
 from burst.engine.go import GoWhen
-from burst.engine.last_words import last_words
+from burst.engine.last_words import NOTHING, in_one_line, last_words
 from burst.engine.progress import Progress
 from burst.engine.settling import decode_deltas
 from burst.engine.stage import Staged, Staging
@@ -48,6 +48,7 @@ POLL_S = 0.05
 LEAVE_WITHIN_S = 10.0
 ABORT_WITHIN_S = 0.6
 BEAT_LASTS_MS = 2000
+_SAID = "a worker said: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Coordinator:
                     raise
             except NoGoError as no_go:
                 self._interrupted = no_go.what
+                self._explain(no_go.hint)
                 self._progress.note(no_go.hint)
             return await self._close()
         except BurstError as error:
@@ -133,6 +135,7 @@ class Coordinator:
             if self._closing.go_ns and not self._interrupted:
                 # People may have got their push: whatever broke, they are to be accounted for.
                 self._interrupted = f"burst failed: {error.what}"
+                self._closing = replace(self._closing, cause=in_one_line(str(error)))
                 with contextlib.suppress(BurstError):
                     await self._close()
             raise
@@ -145,6 +148,14 @@ class Coordinator:
             self._interrupted = why
             if self._phases is not None:
                 self._phases.cancel()
+
+    def _explain(self, told: str) -> None:
+        """Keep what stands below a NO-GO for whoever reads the result: a worker's last words, or what to do."""
+        said = told.removeprefix(_SAID)
+        if said == told:
+            self._closing = replace(self._closing, hint=in_one_line(told))
+        elif said != NOTHING:
+            self._closing = replace(self._closing, cause=in_one_line(said))
 
     def kill(self) -> None:
         """Kill the workers at once; the keeper ends the servers when this process is gone."""
@@ -347,7 +358,7 @@ class Coordinator:
 
     def _last_words(self) -> str:
         errors = [report.error for report in self._roster.values() if report.error]
-        return "a worker said: " + (errors[0] if errors else last_words(self.folder.workers_log))
+        return _SAID + (errors[0] if errors else last_words(self.folder.workers_log))
 
     async def _show_life(self) -> None:
         """Show from now on that the run is under way: to its workers, and to `burst clean` on any of its servers."""
@@ -404,6 +415,7 @@ class Coordinator:
             pressed_by=press.by,
             clock_uncertainty_ns=offset.uncertainty_ns,
         )
+        self._journal.released(go_ns)
         # Known before it is given: an interrupt or an error right after it must find a run that had its GO.
         await self._control.order(
             Order(order="go", go_ns=go_ns, go_server_ns=go_ns + offset.offset_ns, boot_id=boot_id())
@@ -464,7 +476,7 @@ class Coordinator:
         assert self._staged is not None
         go_ns = self._closing.go_ns
         self._progress.phase("drain", "GO")
-        self._journal.write("phase", "drain", t_s=(self._clock.now_ns() - go_ns) / NS_PER_S)
+        self._journal.write("phase", "drain")
         while True:
             batches, people, accepted = await self._done()
             self._progress.delivered(people, accepted, self._staged.people, self._clock.now_ns() - go_ns)
@@ -472,7 +484,7 @@ class Coordinator:
                 break
             await self._look_after_workers()
             await asyncio.sleep(POLL_S)
-        self._journal.write("phase", "settle", t_s=(self._clock.now_ns() - go_ns) / NS_PER_S)
+        self._journal.write("phase", "settle")
         await self._finish("finish", LEAVE_WITHIN_S)
 
     async def _done(self) -> tuple[int, int, int]:
@@ -489,15 +501,28 @@ class Coordinator:
         for index in sorted(set(dead) - self._dead):
             self._dead.add(index)
             report = self._roster.get(index)
-            after_s = (self._clock.now_ns() - self._closing.go_ns) / NS_PER_S
-            self._journal.write("worker", f"worker {index} died (status {dead[index]})", t_s=after_s, worker=index)
+            told = f"worker {index} died (status {dead[index]})"
+            if said := await self._said_by(index):
+                told += f": {said}"
+                # Who died first is nearest to what went wrong.
+                cause = self._closing.cause or told
+                self._closing = replace(self._closing, cause=cause, notes=[*self._closing.notes, told])
+            self._journal.write("worker", told, worker=index)
             others = "; the others take over its batches" if len(dead) < self._workers else ""
-            self._progress.note(f"worker {index} died (status {dead[index]}){others}")
+            self._progress.note(f"{told}{others}")
             if report is not None and report.consumer:
                 for number, link in enumerate(self._links):
                     await link.call("DEL", ShardKeys(self._order.run, number).lease(report.consumer))
         if len(dead) == self._workers:
             raise QueueError("every worker died", hint=self._last_words())
+
+    async def _said_by(self, index: int) -> str:
+        """Return what a worker reported before it ended, in one line; empty for one that was killed."""
+        assert self._control is not None
+        known, last = self._roster.get(index), (await self._control.roster()).get(index)
+        # Another process may have joined in its place since: those are not its words.
+        same = last is not None and (known is None or last.pid == known.pid)
+        return in_one_line(last.error) if last is not None and same else ""
 
     async def _finish(self, order: str, within_s: float) -> None:
         """Order the workers to end; wait until they have left; read their last words."""
@@ -522,7 +547,10 @@ class Coordinator:
     async def _close(self) -> Result:
         """Read what was settled, close the books, write the run folder."""
         if self._interrupted:
-            self._journal.write("operator", f"aborted: {self._interrupted}")
+            if self._closing.go_ns and not self._closing.cause:
+                self._closing = replace(self._closing, cause=self._interrupted)
+            cause: dict[str, Any] = {"cause": self._closing.cause} if self._closing.cause else {}
+            self._journal.write("operator", f"aborted: {self._interrupted}", **cause)
             self._progress.phase("settle", f"aborting: {self._interrupted}")
             with contextlib.suppress(BurstError):
                 await self._finish("abort", ABORT_WITHIN_S)
@@ -555,8 +583,8 @@ class Coordinator:
         )
         write_undelivered(self.folder.path, ranges)
         self.folder.result.write_bytes(result.to_json())
-        after_s = result.duration_s
-        self._journal.write("verdict", result.headline, t_s=after_s, verdict=result.verdict)
+        cause: dict[str, Any] = {"cause": result.cause} if result.cause else {}
+        self._journal.write("verdict", result.headline, verdict=result.verdict, **cause)
         self._progress.phase("report", result.headline)
         return result
 

@@ -99,6 +99,8 @@ def _verdict(result: Result) -> Html:
         '<svg viewBox="0 0 24 24" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="4.2">'
         f'<path d="{_SIGNS[result.verdict]}"/></svg>'
     )
+    told_of_it = (("Cause: ", result.cause), ("What to do: ", result.hint))
+    behind = [tag("p", tag("b", name), text, class_="more") for name, text in told_of_it if text]
     lines = [tag("p", result.description, class_="more")] if result.description else []
     return tag(
         "header",
@@ -111,6 +113,7 @@ def _verdict(result: Result) -> Html:
                 Html('<span class="quiet"> </span>'),
                 tag("span", told, class_="line"),
             ),
+            *behind,
             *lines,
             tag("p", f"{when}{by}; {JUDGES[result.judge]}.", class_="more"),
         ),

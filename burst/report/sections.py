@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from burst.page.elements import Html, bar, details, join, section, table, tag
 from burst.report.charts import flags
-from burst.report.folder import RunFolder
+from burst.report.folder import Moment, RunFolder
 from burst.report.words import (
     NOTHING,
     accepted_by_deadline,
@@ -278,7 +280,7 @@ def story(run: RunFolder) -> Html:
     numbered = {id(moment): str(number) for number, moment in enumerate(flags(run.journal), start=1)}
     rows = [
         (
-            tag("span", _flag(numbered.get(id(one), "")), _after_go(one.t_s), class_="keep"),
+            tag("span", _flag(numbered.get(id(one), "")), _after_go(one, run.result.go_at), class_="keep"),
             one.kind,
             one.what,
             tag("span", one.at[11:].removesuffix("Z") or one.at, class_="soft keep"),
@@ -300,7 +302,13 @@ def _flag(number: str) -> Html:
     return tag("span", number, class_="flag") if number else Html("")
 
 
-def _after_go(t_s: float | None) -> str:
+def _after_go(moment: Moment, go_at: str | None) -> str:
+    """Say when something happened; a burst before this one left out the time of much that came after GO."""
+    t_s = moment.t_s
+    if t_s is None and go_at is not None:
+        with contextlib.suppress(ValueError, TypeError):
+            after_s = (datetime.fromisoformat(moment.at) - datetime.fromisoformat(go_at)).total_seconds()
+            t_s = after_s if after_s > 0 else None
     return "before GO" if t_s is None else f"T{t_s:+.2f} s"
 
 

@@ -41,7 +41,7 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     _say(console, Text(plain(result.headline), style=_STYLES[result.verdict]))
     _say(console, Text(plain(f"{result.scenario}, run {result.run}, event {result.event}"), style="dim"))
     sent = result.outcomes.unsent < result.audience
-    rows: list[Text] = []
+    rows = _behind(result, console)
     waited = result.generator.credit_starved_share > STARVED_SHARE
     if result.generator.limited or waited:
         rows += _rows(console, "generator", generator_line(result), "yellow")
@@ -85,6 +85,12 @@ def _rows(console: Console, label: str, value: str, style: str = "") -> list[Tex
     width = max(30, console.width - _LABEL - 2)
     lines = textwrap.wrap(plain(value), width, break_long_words=False, break_on_hyphens=False) or [""]
     return [_row("" if number else label, line, style) for number, line in enumerate(lines)]
+
+
+def _behind(result: Result, console: Console) -> list[Text]:
+    """Return what was said of why the verdict is what it is, and what to do about it."""
+    cause = _rows(console, "cause", result.cause, "bold") if result.cause else []
+    return cause + (_rows(console, "what to do", result.hint, "bold") if result.hint else [])
 
 
 def _projected(result: Result, console: Console) -> list[Text]:

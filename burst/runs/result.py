@@ -241,6 +241,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     routes: list[RouteResult] = []
     reasons: list[Reason] = []
     notes: list[str] = []
+    cause: str = ""  # of a verdict that is no pass: what was said of why (a worker's last words), in one line
+    hint: str = ""  # of such a verdict: what to do about it
     witness: WitnessResult | None = None
     projection: ProjectionResult | None = None  # then verdict, headline and criteria are of the projected whole
 

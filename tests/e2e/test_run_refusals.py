@@ -71,3 +71,38 @@ def test_a_run_that_is_stopped_before_go_is_not_judged(shop: Shop) -> None:
     assert shop.result()["headline"] == "ABORTED: interrupted by Ctrl-C before GO"
     assert "not judged   stopped before GO" in program.out
     assert "FAILED" not in program.out
+
+
+def test_why_it_was_no_go_is_in_the_result_the_journal_the_terminal_and_the_report(shop: Shop) -> None:
+    sink = "sink: {apns: {endpoint: 'https://127.0.0.1:9'}}"
+    text = f"audience: {{ios: 500}}\n{sink}\nworkers: 1\ncriteria: [accepted >= 99%]\n"
+    program = shop.burst("run", shop.scenario(text))
+    assert program.process.returncode == 105, program.err
+    result = shop.result()
+    assert result["headline"].startswith("NO-GO: 0 of 1 workers armed")
+    assert "127.0.0.1:9" in result["cause"]
+    assert "\n" not in result["cause"]
+    assert [entry["cause"] for entry in shop.journal() if entry["kind"] == "verdict"] == [result["cause"]]
+    assert "cause" in program.out.splitlines()[2]
+    assert "Cause: " in (shop.folder / "report.html").read_text()
+    shop.assert_nothing_left()
+
+
+def test_every_entry_after_go_has_its_own_time(shop: Shop) -> None:
+    text = "audience: {ios: 500}\nsink: apns\nworkers: 1\ncriteria: [accepted >= 1%]\n"
+    assert shop.burst("run", shop.scenario(text)).process.returncode == 0
+    kinds = [entry["kind"] for entry in shop.journal()]
+    after = shop.journal()[kinds.index("go") + 1 :]
+    assert {"witness", "verdict"} <= {entry["kind"] for entry in after}
+    times = [entry["t_s"] for entry in after]
+    assert times == sorted(times)
+    assert times[-1] >= shop.result()["duration_s"]
+
+
+def test_an_interrupted_run_says_by_what(shop: Shop) -> None:
+    text = "audience: 100_000\nrate: 20000/s\nsink: blackhole\nworkers: 1\ncriteria: [accepted >= 99%]\n"
+    program = shop.start("run", shop.scenario(text))
+    shop.wait_until("phase", "drain")
+    program.signal(signal.SIGINT)
+    assert program.wait() == 130
+    assert shop.result()["cause"] == "interrupted by Ctrl-C"

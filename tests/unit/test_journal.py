@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from burst.runs.journal import Journal
@@ -52,3 +53,15 @@ def test_text_with_line_breaks_stays_one_line(tmp_path):
     journal.close()
     (line,) = (tmp_path / "journal.ndjson").read_bytes().splitlines()
     assert json.loads(line)["what"] == "two\nlines\r\nand \u2028 more"
+
+
+def test_after_go_every_entry_says_how_long_after_it_it_was_written(tmp_path):
+    journal = Journal(tmp_path / "journal.ndjson")
+    journal.write("phase", "arm")
+    journal.released(time.monotonic_ns() - 3_000_000_000)
+    journal.write("witness", "the witness saw 3 people")
+    journal.write("go", "GO pressed", t_s=0.0)
+    journal.close()
+    before, witness, told = (entry["t_s"] for entry in lines_of(tmp_path / "journal.ndjson"))
+    assert (before, told) == (None, 0.0)
+    assert 3.0 <= witness < 60.0

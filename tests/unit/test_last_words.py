@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from burst.engine.last_words import last_words
+from burst.engine.last_words import in_one_line, last_words
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,15 @@ def test_the_complaint_is_told_with_its_hint_not_the_hint_alone(tmp_path: Path, 
 
 def test_workers_without_a_log_said_nothing(tmp_path: Path) -> None:
     assert last_words(tmp_path / "workers.log") == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ("the sink refused\n  send them\n  elsewhere", "the sink refused (send them elsewhere)"),
+        ("the sink refused", "the sink refused"),
+        ("", ""),
+    ],
+)
+def test_a_complaint_fits_one_line_with_its_hint_behind_it(told: str, line: str) -> None:
+    assert in_one_line(told) == line

@@ -218,6 +218,7 @@ def test_a_burst_over_in_a_moment_still_has_a_shape(sample):
     assert "The deadline, T+5 s, is far to the right of the picture." in page.text
 
 
+@pytest.mark.slow
 def test_an_hour_of_load_is_thinned_to_a_page(sample):
     folder = sample("one")
     rows = "".join(f"{at},3,3,0,0,0,0,0\n" for at in range(0, 3_600_000, 10))
@@ -229,3 +230,25 @@ def test_an_hour_of_load_is_thinned_to_a_page(sample):
     assert len(text) < 400_000
     assert sum(charts["arrivals"]["columns"][1]) == 3 * 360_000
     assert sum(charts["heat"]["columns"][3]) == 8 * 36_000
+
+
+def test_what_lies_behind_a_verdict_stands_in_its_headline(page):
+    told = page("aborted", cause="apns: nobody listens <at> 127.0.0.1:9", hint="start it").text
+    assert "Cause: apns: nobody listens <at> 127.0.0.1:9" in told
+    assert "What to do: start it" in told
+    assert told.index("What to do:") < told.index("accepted by T+")
+    assert "Cause:" not in page("pass").text
+
+
+def test_the_story_never_says_before_go_of_what_came_after_it(sample):
+    folder = sample("pass", go_at="2026-02-08T23:12:10.000Z")
+    rows = [
+        {"at": "2026-02-08T23:12:08.000Z", "t_s": None, "kind": "phase", "what": "arm"},
+        {"at": "2026-02-08T23:12:16.250Z", "t_s": None, "kind": "witness", "what": "the witness saw everybody"},
+        {"at": "nonsense", "t_s": None, "kind": "note", "what": "broken"},
+    ]
+    (folder / "journal.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = Page(render(read_run(folder))).text
+    assert "before GO phase arm" in told
+    assert "T+6.25 s witness the witness saw everybody" in told
+    assert "before GO note broken" in told

@@ -60,6 +60,14 @@ def test_a_limited_generator_is_told_before_the_numbers(sample):
     assert lines[2].startswith("  generator    was the limit: event loops lagged 41 ms")
 
 
+def test_what_lies_behind_a_verdict_stands_right_below_it(sample):
+    folder = sample("aborted", cause="apns: nobody listens at 127.0.0.1:9", hint="start it, or name another")
+    lines = summary(folder).splitlines()
+    assert lines[2] == "  cause        apns: nobody listens at 127.0.0.1:9"
+    assert lines[3] == "  what to do   start it, or name another"
+    assert "cause" not in summary(sample("pass"))
+
+
 def test_an_aborted_run_shows_no_numbers_it_never_had(sample):
     text = summary(sample("aborted"))
     assert "unsent 4,000,000" in text
