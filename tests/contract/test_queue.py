@@ -389,13 +389,18 @@ async def test_who_has_no_lease_takes_over_nothing(queue):
 # -- the heartbeat --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "queue",
+    ["embedded", *(pytest.param(name, marks=pytest.mark.slow) for name in ("password", "cluster"))],
+    indirect=True,
+)
 async def test_the_heartbeat_keeps_the_lease_while_the_event_loop_is_busy(queue):
-    lasts_ns = 1_000_000_000
+    lasts_ns = 3_000_000_000  # renewed every second: a busy machine may come two seconds late
     heart = Heartbeat([(queue.url, queue.keys)], Lease("a", 7), lasts_ns)
     heart.begin()
     client = redis.Redis.from_url(queue.url, protocol=2)
     begun = time.monotonic_ns()
-    while time.monotonic_ns() < begun + 5 * lasts_ns // 2:  # nothing else runs on the loop meanwhile
+    while time.monotonic_ns() < begun + 3 * lasts_ns // 2:  # nothing else runs on the loop meanwhile
         assert client.exists(queue.keys.lease("a"))
     assert heart.valid_until_ns > begun + lasts_ns
     assert not heart.lost
@@ -406,7 +411,7 @@ async def test_the_heartbeat_keeps_the_lease_while_the_event_loop_is_busy(queue)
 
 
 async def test_a_heartbeat_notices_that_its_lease_is_lost_and_does_not_revive_it(queue):
-    heart = Heartbeat([(queue.url, queue.keys)], Lease("a", 7), 400_000_000)
+    heart = Heartbeat([(queue.url, queue.keys)], Lease("a", 7), 1_200_000_000)
     heart.begin()
     assert heart.valid_until_ns > time.monotonic_ns()
     await queue.link.call("DEL", queue.keys.lease("a"))

@@ -22,6 +22,7 @@ from tests.e2e.stamping_proxy import hurry
 
 PEOPLE = 50_000
 PER_S = 2000.0  # of the paced load whose stamps are compared
+pytestmark = pytest.mark.slow
 RETRY = {"attempts": 30, "base": "5ms"}
 _NGINX = """
 daemon off;
@@ -92,7 +93,7 @@ def endpoint(port: int, authority: Authority | None) -> dict[str, str]:
     return {"endpoint": f"https://127.0.0.1:{port}", "ca_file": str(authority.ca)}
 
 
-@pytest.mark.parametrize("tls", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="tls")])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 async def test_nghttpd_takes_every_push_once(tmp_path, serve, tls):
     authority, port = Authority.create(tmp_path / "keys"), free_port()
     keys = (str(authority.key), str(authority.certificate)) if tls else ()
@@ -105,7 +106,7 @@ async def test_nghttpd_takes_every_push_once(tmp_path, serve, tls):
     assert told.connections == 4
 
 
-@pytest.mark.parametrize("tls", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="tls")])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 async def test_nginx_takes_every_push_once_though_it_ends_each_connection_after_a_thousand(tmp_path, serve, tls):
     authority, port = Authority.create(tmp_path / "keys"), free_port()
     folder = tmp_path / "nginx"
@@ -143,7 +144,6 @@ def assert_logged_once_each(log: Path) -> None:
 # -- time ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 async def test_the_stamps_of_sends_and_answers_are_those_of_the_wire(tmp_path):
     """One person after another over one connection: the streams are in the order of the indexes, after three tracers.
 

@@ -69,8 +69,8 @@ def test_a_provider_that_is_not_there_is_told_at_once(shop: Shop) -> None:
     ("endpoint", "more", "told"),
     [
         ("https://{host}", ", ca_file: '{other}'", "certificate is not to be trusted"),
-        ("http://{host}", "", "does it speak HTTP/2 there?"),
-        ("https://{host}", ", ca_file: nowhere.pem", "CA file nowhere.pem"),
+        pytest.param("http://{host}", "", "does it speak HTTP/2 there?", marks=pytest.mark.slow),
+        pytest.param("https://{host}", ", ca_file: nowhere.pem", "CA file nowhere.pem", marks=pytest.mark.slow),
     ],
     ids=["wrong authority", "plain text against TLS", "no such file"],
 )
@@ -137,7 +137,7 @@ def test_a_provider_that_dies_in_mid_run_ends_the_run_in_clear_words(shop: Shop)
     shop.assert_nothing_left()
 
 
-@pytest.mark.parametrize("debug", ["", "1"])
+@pytest.mark.parametrize("debug", [pytest.param("", marks=pytest.mark.slow), "1"])
 def test_secrets_are_nowhere_in_what_a_run_leaves(shop: Shop, debug: str) -> None:
     key = Authority.create(shop.path / "keys").p8.read_text()
     apns = "key_env: APNS_KEY, key_id: ABCDE12345, team_id: TEAM123456"

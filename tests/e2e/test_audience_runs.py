@@ -21,7 +21,10 @@ def make(shop: Shop, name: str, *options: str) -> str:
     return name
 
 
-@pytest.mark.parametrize("name", ["people.csv", "people.ndjson", "people.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["people.csv", *(pytest.param(name, marks=pytest.mark.slow) for name in ("people.ndjson", "people.parquet"))],
+)
 def test_everybody_of_a_file_has_an_outcome_and_the_undelivered_their_tokens(shop: Shop, name: str) -> None:
     people = make(shop, name)
     program = shop.burst("run", shop.scenario(SCENARIO.format(audience=people)))
@@ -68,13 +71,15 @@ def test_rows_set_aside_are_counted_and_the_rest_is_sent(shop: Shop) -> None:
     ("content", "told"),
     [
         (b"", "empty"),
-        (b"token,platform\n", "no rows"),
+        pytest.param(b"token,platform\n", "no rows", marks=pytest.mark.slow),
         (b"tokn,platform\nab,ios\n", "no column 'token'"),
-        ("token,platform\n".encode("utf-16"), "UTF-16"),
+        pytest.param("token,platform\n".encode("utf-16"), "UTF-16", marks=pytest.mark.slow),
         (b"token,platform\n" + b"ab" * 32 + b",ios\n" + b"AB" * 32 + b",ios\n", "same token as line 2"),
-        (b"\xef\xbb\xbftoken,platform\n" + b"ab" * 32 + b",isos\n", "did you mean ios"),
-        (b"token,platform\n" + b"ab" * 32 + b",ios,extra\n", "3 fields"),
-        (b"token,platform\n\xff\xfe,android\n", "UTF-8"),
+        pytest.param(
+            b"\xef\xbb\xbftoken,platform\n" + b"ab" * 32 + b",isos\n", "did you mean ios", marks=pytest.mark.slow
+        ),
+        pytest.param(b"token,platform\n" + b"ab" * 32 + b",ios,extra\n", "3 fields", marks=pytest.mark.slow),
+        pytest.param(b"token,platform\n\xff\xfe,android\n", "UTF-8", marks=pytest.mark.slow),
     ],
 )
 def test_a_file_that_cannot_be_sent_to_is_explained(shop: Shop, content: bytes, told: str) -> None:

@@ -27,6 +27,7 @@ async def test_a_fleet_asks_for_one_token(tmp_path):
         assert len({push.head["authorization"] for push in there.pushes}) == 1
 
 
+@pytest.mark.slow
 async def test_tokens_are_renewed_before_their_end_and_nothing_waits_or_is_refused(tmp_path):
     share = LocalShare()
     async with google(tmp_path, life_s=4, token_delay_s=0.05) as there:  # renewed a second before its end

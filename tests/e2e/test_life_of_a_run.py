@@ -87,12 +87,14 @@ criteria:
     [
         (["run", "scenario.yaml"], ["scenario.yaml:3:1", "sink", "scenario.yaml:6", "accepted"]),
         (["run", "smoke", "--set", "wrokers.count=2"], ["wrokers", "workers"]),
-        (["run", "smoke", "--set", "workers.count"], ["workers.count"]),
-        (["run", "smokee"], ["smokee", "smoke"]),
+        pytest.param(["run", "smoke", "--set", "workers.count"], ["workers.count"], marks=pytest.mark.slow),
+        pytest.param(["run", "smokee"], ["smokee", "smoke"], marks=pytest.mark.slow),
         (["run", "smoke", "--go-at", "2020-02-14T23:40:00Z"], ["--go-at 2020-02-14T23:40:00Z", "ago"]),
-        (["run", "smoke", "--go-at", "tomorrow"], ["tomorrow", "2027-02-14T23:40:00Z"]),
-        (["run", "smoke", "--event", "../escape"], ["../escape"]),
-        (["run", "smoke", "--event", ".."], [".."]),
+        pytest.param(
+            ["run", "smoke", "--go-at", "tomorrow"], ["tomorrow", "2027-02-14T23:40:00Z"], marks=pytest.mark.slow
+        ),
+        pytest.param(["run", "smoke", "--event", "../escape"], ["../escape"], marks=pytest.mark.slow),
+        pytest.param(["run", "smoke", "--event", ".."], [".."], marks=pytest.mark.slow),
         (["run", "smoke", "--redis", "http://localhost"], ["http://localhost", "redis://"]),
     ],
 )

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from tests.e2e.conftest import Program, Shop, assert_sums, wait_for
 
 PACED = """\
@@ -59,6 +61,7 @@ def test_a_killed_worker_is_taken_over_and_nobody_gets_it_twice(shop: Shop) -> N
     assert any(entry["kind"] == "worker" and "worker 0 died" in entry["what"] for entry in shop.journal())
 
 
+@pytest.mark.slow
 def test_a_killed_workers_doubtful_pushes_are_sent_again_when_asked_and_counted(shop: Shop) -> None:
     program, workers = start(shop, "--set", "retry.on_unknown=resend")
     os.kill(workers[1], signal.SIGKILL)
@@ -92,6 +95,7 @@ def test_when_every_worker_is_killed_burst_says_so_and_leaves_nothing(shop: Shop
     shop.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_a_worker_on_another_machine_is_counted_from_what_it_ships(shop: Shop) -> None:
     program = shop.start(
         *("run", "smoke", "--go", "prompt", "--json", "--set", "workers=2", "--set", "arm.quorum=0.5"),

@@ -30,7 +30,9 @@ def quick(tls: bool = False, processes: int = 1, behaviour: str = "{}", workers:
     return QUICK % (str(tls).lower(), processes, behaviour, workers, criterion or "accepted within 30s >= 99%")
 
 
-@pytest.mark.parametrize(("tls", "processes", "workers"), [(False, 1, 1), (True, 1, 2), (False, 3, 2)])
+@pytest.mark.parametrize(
+    ("tls", "processes", "workers"), [pytest.param(False, 1, 1, marks=pytest.mark.slow), (True, 1, 2), (False, 3, 2)]
+)
 def test_the_witness_agrees_person_by_person(shop: Shop, tls: bool, processes: int, workers: int) -> None:
     program = shop.burst("run", shop.scenario(quick(tls, processes, workers=workers)))
     assert program.wait() == 0, program.err + program.out

@@ -95,7 +95,10 @@ def test_in_every_partition_the_default_is_botocores(environ, monkeypatch):
         assert aws_endpoint(service, None, region, environ) == expected
 
 
-@pytest.mark.parametrize("profile", [None, "services", "ignoring", "bare", "keys-only"])
+@pytest.mark.parametrize(
+    "profile",
+    [None, "services", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ignoring", "bare", "keys-only"))],
+)
 @pytest.mark.parametrize(
     "variables",
     [

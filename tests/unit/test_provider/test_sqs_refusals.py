@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -17,57 +18,57 @@ def entries(count: int, body: str = "x"):
     return [{"Id": str(at), "MessageBody": body} for at in range(count)]
 
 
-@pytest.mark.parametrize(
-    ("rows", "code", "json_code"),
-    [
-        ([], QUERY + "EmptyBatchRequest", "EmptyBatchRequest"),
-        (entries(11), QUERY + "TooManyEntriesInBatchRequest", "TooManyEntriesInBatchRequest"),
-        (entries(1) * 2, QUERY + "BatchEntryIdsNotDistinct", "BatchEntryIdsNotDistinct"),
-        ([{"Id": "a b", "MessageBody": "x"}], QUERY + "InvalidBatchEntryId", "InvalidBatchEntryId"),
-        ([{"Id": "a" * 81, "MessageBody": "x"}], QUERY + "InvalidBatchEntryId", "InvalidBatchEntryId"),
-        (entries(2, "x" * 600_000), QUERY + "BatchRequestTooLong", "BatchRequestTooLong"),
-    ],
-)
-async def test_a_batch_that_is_wrong_is_refused_as_a_whole(tmp_path, rows, code, json_code):
+WRONG_BATCHES = [
+    ([], QUERY + "EmptyBatchRequest", "EmptyBatchRequest"),
+    (entries(11), QUERY + "TooManyEntriesInBatchRequest", "TooManyEntriesInBatchRequest"),
+    (entries(1) * 2, QUERY + "BatchEntryIdsNotDistinct", "BatchEntryIdsNotDistinct"),
+    ([{"Id": "a b", "MessageBody": "x"}], QUERY + "InvalidBatchEntryId", "InvalidBatchEntryId"),
+    ([{"Id": "a" * 81, "MessageBody": "x"}], QUERY + "InvalidBatchEntryId", "InvalidBatchEntryId"),
+    (entries(2, "x" * 600_000), QUERY + "BatchRequestTooLong", "BatchRequestTooLong"),
+]
+
+
+async def test_a_batch_that_is_wrong_is_refused_as_a_whole(tmp_path):
     async with Cloud(tmp_path) as cloud:
-        with pytest.raises(ClientError) as caught:
-            await cloud.ask(cloud.client().send_message_batch, QueueUrl=cloud.url(), Entries=rows)
-        error = caught.value.response
-        assert (error["Error"]["Code"], error["Error"]["QueryErrorCode"]) == (code, json_code)
-        assert error["Error"]["Type"] == "Sender"
-        assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
-        assert len(error["ResponseMetadata"]["RequestId"]) == 36
+        sqs = cloud.client()
+        for rows, code, json_code in WRONG_BATCHES:
+            with pytest.raises(ClientError) as caught:
+                await cloud.ask(sqs.send_message_batch, QueueUrl=cloud.url(), Entries=rows)
+            error = caught.value.response
+            assert (error["Error"]["Code"], error["Error"]["QueryErrorCode"]) == (code, json_code)
+            assert error["Error"]["Type"] == "Sender"
+            assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
+            assert len(error["ResponseMetadata"]["RequestId"]) == 36
 
 
 ATTRIBUTE = {"DataType": "String", "StringValue": "x"}
+WRONG_MESSAGES: list[tuple[dict[str, Any], str]] = [
+    ({"MessageBody": ""}, "MissingParameter"),
+    ({"MessageBody": "\x0b"}, "InvalidMessageContents"),
+    ({"MessageBody": "\ufffe"}, "InvalidMessageContents"),
+    ({"MessageBody": "x" * 1_048_577}, "InvalidParameterValue"),
+    ({"DelaySeconds": 901}, "InvalidParameterValue"),
+    ({"MessageDeduplicationId": "d"}, "InvalidParameterValue"),
+    ({"MessageAttributes": {f"a{at}": ATTRIBUTE for at in range(11)}}, "InvalidParameterValue"),
+    ({"MessageAttributes": {"AWS.x": ATTRIBUTE}}, "InvalidParameterValue"),
+    ({"MessageAttributes": {"a..b": ATTRIBUTE}}, "InvalidParameterValue"),
+    ({"MessageAttributes": {"a": ATTRIBUTE | {"DataType": "Text"}}}, "InvalidParameterValue"),
+    ({"MessageAttributes": {"a": {"DataType": "Number", "StringValue": "ten"}}}, "InvalidParameterValue"),
+    ({"MessageAttributes": {"a": {"DataType": "String", "StringValue": ""}}}, "InvalidParameterValue"),
+    (
+        {"MessageAttributes": {"a": {"DataType": "String", "StringListValues": ["x"]}}},
+        QUERY + "UnsupportedOperation",
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("more", "code"),
-    [
-        ({"MessageBody": ""}, "MissingParameter"),
-        ({"MessageBody": "\x0b"}, "InvalidMessageContents"),
-        ({"MessageBody": "\ufffe"}, "InvalidMessageContents"),
-        ({"MessageBody": "x" * 1_048_577}, "InvalidParameterValue"),
-        ({"DelaySeconds": 901}, "InvalidParameterValue"),
-        ({"MessageDeduplicationId": "d"}, "InvalidParameterValue"),
-        ({"MessageAttributes": {f"a{at}": ATTRIBUTE for at in range(11)}}, "InvalidParameterValue"),
-        ({"MessageAttributes": {"AWS.x": ATTRIBUTE}}, "InvalidParameterValue"),
-        ({"MessageAttributes": {"a..b": ATTRIBUTE}}, "InvalidParameterValue"),
-        ({"MessageAttributes": {"a": ATTRIBUTE | {"DataType": "Text"}}}, "InvalidParameterValue"),
-        ({"MessageAttributes": {"a": {"DataType": "Number", "StringValue": "ten"}}}, "InvalidParameterValue"),
-        ({"MessageAttributes": {"a": {"DataType": "String", "StringValue": ""}}}, "InvalidParameterValue"),
-        (
-            {"MessageAttributes": {"a": {"DataType": "String", "StringListValues": ["x"]}}},
-            QUERY + "UnsupportedOperation",
-        ),
-    ],
-)
-async def test_a_message_that_is_wrong_is_refused(tmp_path, more, code):
+async def test_a_message_that_is_wrong_is_refused(tmp_path):
     async with Cloud(tmp_path) as cloud:
-        with pytest.raises(ClientError) as caught:
-            await cloud.ask(cloud.client().send_message, **{"QueueUrl": cloud.url(), "MessageBody": "x"} | more)
-        assert caught.value.response["Error"]["Code"] == code
+        sqs = cloud.client()
+        for more, code in WRONG_MESSAGES:
+            with pytest.raises(ClientError) as caught:
+                await cloud.ask(sqs.send_message, **{"QueueUrl": cloud.url(), "MessageBody": "x"} | more)
+            assert caught.value.response["Error"]["Code"] == code, more
 
 
 async def test_the_digest_of_attributes_is_computed_as_the_guide_says(tmp_path):
