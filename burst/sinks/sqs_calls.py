@@ -16,11 +16,13 @@ from burst.sinks import sqs_answers as answered
 from burst.sinks.aws_calls import AwsCalls
 from burst.sinks.aws_errors import retry_after_ns
 from burst.sinks.rendering import batch_of_one
-from burst.sinks.sqs_glance import Glances
+from burst.sinks.sqs_digest import hexes
+from burst.sinks.sqs_glance import Glances, Looks
 from burst.sinks.sqs_packs import PackMaker
 from burst.sinks.sqs_settings import SqsSettings
 from burst.sinks.sqs_singles import SingleMaker
 from burst.wire.h1_client import Head, Response
+from burst.wire.h1_link import H1Link
 from burst.wire.h1_sender import Verdict
 
 
@@ -43,16 +45,16 @@ class Messages(Protocol):
         """Return the entries for people lo..hi as they stand in a call, parted by commas."""
         ...
 
-    def numbers(self, lo: int, hi: int) -> list[str]:
-        """Return the Ids of those entries."""
+    def ids(self, lo: int, hi: int) -> bytes:
+        """Return the Ids of those entries, a digit each."""
         ...
 
-    def body_digests(self, lo: int, hi: int) -> list[str]:
-        """Return the MD5 of each message's body, in hex."""
+    def body_digests(self, lo: int, hi: int) -> bytes:
+        """Return the MD5 of each message's body, end to end."""
         ...
 
     def attribute_digests(self, lo: int, hi: int) -> list[str]:
-        """Return the MD5 of each message's attributes; empty texts where there are none."""
+        """Return the MD5 of each message's attributes, in hex; empty texts where there are none."""
         ...
 
 
@@ -137,7 +139,7 @@ class SqsCalls:
             verdict = Answer.DOUBTFUL, answered.NUMBERS[answered.NO_SQS], 0
             return [self._of_all(prepared, lo, hi, *verdict, now_ns)]
         messages = _messages(prepared)
-        numbers, bodies = messages.numbers(lo, hi), messages.body_digests(lo, hi)
+        numbers, bodies = _numbers(messages, lo, hi), hexes(messages.body_digests(lo, hi))
         taken = said.Successful or ()
         if (
             not said.Failed
@@ -151,31 +153,41 @@ class SqsCalls:
                 return []
         return [self._one_by_one(prepared, lo, hi, said, now_ns)]
 
-    def glance(self, prepared: Prepared | None, lo: int, hi: int, answer: bytes) -> bool:
-        """Take an answer that is known by its looks to call all messages of a call taken, with the right MD5s."""
-        found = None if prepared is None else self._glances.read(answer)
-        if found is None or prepared is None:
-            return False
-        messages = _messages(prepared)
-        numbers = messages.numbers(lo, hi)
-        # As many characters as there are Ids: each of them has one, so that none can run into the next.
-        if len(found[0]) != len(numbers) or found != (
-            "".join(numbers).encode(),
-            "".join(messages.body_digests(lo, hi)).encode(),
-        ):
-            return False
-        self._accepted.append(prepared.tickets[lo:hi])
+    def glance(self, links: Sequence[H1Link]) -> Sequence[H1Link]:
+        """Take answers that are known by their looks to call all messages of a call taken, with the right MD5s."""
+        by_size: dict[int, list[H1Link]] = {}
+        for link in links:
+            by_size.setdefault(len(link.answer), []).append(link)
+        others: list[H1Link] = []
+        for size, alike in by_size.items():
+            looks = self._glances.of(size)
+            others += alike if looks is None else self._take_alike(looks, alike)
+        return others
+
+    def _take_alike(self, looks: Looks, links: Sequence[H1Link]) -> list[H1Link]:
+        """Take answers of one length; return the links of those that do not say that all messages were taken."""
+        calls = [(_messages(link.prepared), link.lo, link.hi) for link in links]
+        ids = [messages.ids(lo, hi) for messages, lo, hi in calls]
+        if any(len(each) != looks.count for each in ids):
+            return [*links]
+        digests = b"".join([messages.body_digests(lo, hi) for messages, lo, hi in calls])
+        taken = looks.say(b"".join([link.answer for link in links]), b"".join(ids), digests)
+        accepted = links if all(taken) else [link for link, good in zip(links, taken, strict=True) if good]
+        self._accepted += [link.prepared.tickets[link.lo : link.hi] for link in accepted]  # type: ignore[union-attr]
         self.heard_ns = self._clock.now_ns()
-        return True
+        return [] if accepted is links else [link for link, good in zip(links, taken, strict=True) if not good]
 
     def learn(self, prepared: Prepared, lo: int, hi: int, answer: bytes, body: bytes) -> None:
         """Learn the looks of an answer that called all messages of a call taken."""
-        self._glances.learn(answer, body, _messages(prepared).numbers(lo, hi))
+        self._glances.learn(answer, body, len(_messages(prepared).ids(lo, hi)))
 
     def _one_by_one(self, prepared: Prepared, lo: int, hi: int, said: answered.Said, now_ns: int) -> Answers:
         messages = _messages(prepared)
         found = answered.of_messages(
-            said, messages.numbers(lo, hi), messages.body_digests(lo, hi), messages.attribute_digests(lo, hi)
+            said,
+            _numbers(messages, lo, hi),
+            hexes(messages.body_digests(lo, hi)),
+            messages.attribute_digests(lo, hi),
         )
         people = np.diff(np.array(messages.cuts(lo, hi)))
         codes = np.repeat(np.array([int(answer) for answer, _ in found], dtype=np.uint8), people)
@@ -221,5 +233,10 @@ class SqsCalls:
         return [Answers(tickets, np.zeros(tickets.size, dtype=np.uint8), self.heard_ns)]
 
 
-def _messages(prepared: Prepared) -> Messages:
+def _messages(prepared: Prepared | None) -> Messages:
+    assert prepared is not None
     return prepared.body  # type: ignore[return-value]  # what ``prepare`` has put there
+
+
+def _numbers(messages: Messages, lo: int, hi: int) -> list[str]:
+    return [*messages.ids(lo, hi).decode()]

@@ -8,9 +8,15 @@ from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
+DIGEST_BYTES = 16
+
 
 class Digest(Protocol):
     """An MD5."""
+
+    def digest(self) -> bytes:
+        """Return it."""
+        ...
 
     def hexdigest(self) -> str:
         """Return it in hex."""
@@ -29,3 +35,9 @@ def _fastest() -> Callable[[bytes | memoryview], Digest]:
 
 
 md5 = _fastest()
+
+
+def hexes(digests: bytes) -> list[str]:
+    """Return digests that stand end to end, each in hex."""
+    digits = digests.hex()
+    return [digits[at : at + 2 * DIGEST_BYTES] for at in range(0, len(digits), 2 * DIGEST_BYTES)]

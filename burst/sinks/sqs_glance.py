@@ -1,43 +1,91 @@
-"""Answers that say of all messages of a call that they were taken, known by their looks: read once, then compared."""
+"""Answers that say of all messages of a call that they were taken, known by their looks: read once, then compared.
+
+All answers of one length that came in a turn of the loop are looked at together, by column.
+"""
 
 from __future__ import annotations
 
 import re
+from binascii import hexlify
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 from burst.model.units import NS_PER_MS
 from burst.sinks.sqs_answers import said
-from burst.wire.stencil import Stencil
+from burst.wire.layout import Rows
 
-_FREE = b"0123456789abcdef-"
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VALUES = re.compile(rb'"(Id|MessageId|MD5OfMessageBody)":"([0-9A-Za-z\-]{1,80})"')
-_NAMES = (b"Id", b"MessageId", b"MD5OfMessageBody")
+_ID, _MESSAGE, _DIGEST = b"Id", b"MessageId", b"MD5OfMessageBody"
+_NAMES = (_ID, _MESSAGE, _DIGEST)
+_DIGEST_WIDTH = 32
+# What may stand in a message's id: nothing that ends a text of JSON or a line of a head. UUIDs are within these.
+_LOWEST, _HIGHEST, _BACKSLASH = ord("-"), ord("f"), ord("\\")
 _LEARN_EVERY_NS = 20 * NS_PER_MS  # it takes 0.2 ms: where no answer is like another, a hundredth of the time
 _MOST = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Looks:
-    """Answers of one length: ``ahead`` places stand in the head, then three for each message, in this order."""
+class _Places:
+    """Places of one width that stand equally far apart: ``first`` is where the first begins."""
 
-    stencil: Stencil
-    ahead: int
-    ident: int
-    message: int
-    digest: int
+    def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Check that they are alike. Raises ValueError for places that differ in width or distance."""
+        starts = [start for start, _ in spans]
+        gaps = {after - before for before, after in pairwise(starts)}
+        widths = {stop - start for start, stop in spans}
+        if len(gaps) > 1 or len(widths) != 1:
+            raise ValueError("the places are not alike")
+        self.first, self.count, self.width = starts[0], len(starts), widths.pop()
+        self.gap = gaps.pop() if gaps else 0
 
-    def read(self, answer: bytes) -> tuple[bytes, bytes] | None:
-        """Return all Ids and all MD5s, end to end; None for an answer of other looks."""
-        found = self.stencil.read(answer)
-        if found is None:
-            return None
-        ahead = self.ahead
-        free = b"".join(found[:ahead] + found[ahead + self.message :: 3])
-        if free.translate(None, _FREE):
-            return None
-        return b"".join(found[ahead + self.ident :: 3]), b"".join(found[ahead + self.digest :: 3])
+    def of(self, rows: Rows) -> np.ndarray:
+        """Return what stands there: uint8 of shape (rows, places, width)."""
+        size = rows.shape[1]
+        shape = (rows.shape[0], self.count, self.width)
+        return np.ndarray(shape, np.uint8, rows.data, self.first, (size, self.gap, 1))
+
+
+class Looks:
+    """Answers of one length, to calls of ``count`` messages."""
+
+    def __init__(self, sample: bytes, ahead: Sequence[tuple[int, int]], values: Sequence[re.Match[bytes]]) -> None:
+        """``ahead`` are places in the head. Raises ValueError where the messages' parts are not alike."""
+        spans = {name: [found.span(2) for found in values if found[1] == name] for name in _NAMES}
+        self.count = len(spans[_ID])
+        self._ids, self._digests = _Places(spans[_ID]), _Places(spans[_DIGEST])
+        if self._ids.width != 1 or self._digests.width != _DIGEST_WIDTH:
+            raise ValueError("an Id has one digit, an MD5 has 32")
+        self._free = [_Places(spans[_MESSAGE]), *(_Places([span]) for span in ahead)]
+        self._sample = np.frombuffer(sample, dtype=np.uint8)
+        self._varies = np.zeros(len(sample), dtype=np.bool_)
+        for start, stop in [*ahead, *(found.span(2) for found in values)]:
+            self._varies[start:stop] = True
+
+    def say(self, answers: bytes, ids: bytes, digests: bytes) -> list[bool]:
+        """Return which answers look so and name the Ids, one digit each, and the MD5s that they should; all end to end.
+
+        The MD5s are given as they are, and stand in hex in the answers.
+        """
+        rows = np.frombuffer(answers, dtype=np.uint8).reshape(-1, self._sample.size)
+        count = rows.shape[0]
+        same = rows == self._sample
+        same |= self._varies
+        right = [
+            same,
+            self._ids.of(rows)[:, :, 0] == np.frombuffer(ids, dtype=np.uint8).reshape(count, -1),
+            self._digests.of(rows) == np.frombuffer(hexlify(digests), dtype=np.uint8).reshape(count, -1, _DIGEST_WIDTH),
+        ]
+        for places in self._free:
+            found = places.of(rows)
+            right += [(found - np.uint8(_LOWEST)) <= _HIGHEST - _LOWEST, found != _BACKSLASH]
+        if all(column.all() for column in right):
+            return [True] * count
+        good = np.ones(count, dtype=np.bool_)
+        for column in right:
+            good &= column.reshape(count, -1).all(axis=1)
+        return [bool(one) for one in good]
 
 
 class Glances:
@@ -45,39 +93,36 @@ class Glances:
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
-        self._known: dict[int, _Looks] = {}
+        self._known: dict[int, Looks] = {}
         self._learn_ns = 0
 
-    def read(self, answer: bytes) -> tuple[bytes, bytes] | None:
-        """Return the Ids and MD5s of the messages that an answer, head and all, calls taken; None: read it in full."""
-        looks = self._known.get(len(answer))
-        return None if looks is None else looks.read(answer)
+    def of(self, size: int) -> Looks | None:
+        """Return the looks of answers of a length, head and all, that call all messages taken; None: read them."""
+        return self._known.get(size)
 
-    def learn(self, answer: bytes, body: bytes, numbers: Sequence[str]) -> None:
-        """Learn the looks of an answer that was found good in full: these Ids, in this order."""
+    def learn(self, answer: bytes, body: bytes, count: int) -> None:
+        """Learn the looks of an answer to a call of ``count`` messages, that was found good in full."""
         now_ns = self._now_ns()
         head = len(answer) - len(body)
         if now_ns < self._learn_ns or answer[head - 4 :] != b"\r\n\r\n" + body:
             return
         self._learn_ns = now_ns + _LEARN_EVERY_NS
-        looks = _looks(answer, head, len(numbers))
+        looks = _looks(answer, head, count)
         if looks is not None:
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[len(answer)] = looks
 
 
-def _looks(answer: bytes, head: int, count: int) -> _Looks | None:
-    ahead = [found.span() for found in _UUID.finditer(answer, 0, head)]
+def _looks(answer: bytes, head: int, count: int) -> Looks | None:
     values = list(_VALUES.finditer(answer, head))
     names = [found[1] for found in values]
     if sorted(names[:3]) != sorted(_NAMES) or names != names[:3] * count:
         return None
-    looks = _Looks(
-        Stencil(answer, ahead + [found.span(2) for found in values]),
-        len(ahead),
-        *(names.index(name) for name in _NAMES),
-    )
+    try:
+        looks = Looks(answer, [found.span() for found in _UUID.finditer(answer, 0, head)], values)
+    except ValueError:
+        return None
     return looks if _proved(answer, head, values) else None
 
 
@@ -94,7 +139,7 @@ def _proved(answer: bytes, head: int, values: Sequence[re.Match[bytes]]) -> bool
     if read is None or read.Failed or read.Successful is None:
         return False
     return (
-        [one.Id for one in read.Successful] == expected[b"Id"]
-        and [one.MD5OfMessageBody for one in read.Successful] == expected[b"MD5OfMessageBody"]
+        [one.Id for one in read.Successful] == expected[_ID]
+        and [one.MD5OfMessageBody for one in read.Successful] == expected[_DIGEST]
         and not any(one.MD5OfMessageAttributes for one in read.Successful)
     )

@@ -87,7 +87,7 @@ class PackMaker:
     def tracer(self, batch: Batch, number: int, prefix: bytes) -> Traced:
         """Return a message for a batch of one as a tracer's; ``prefix`` is that of ids that are nobody's."""
         packs = Packs(self, batch, np.array([number], dtype=np.int64), prefix)
-        return Traced(packs.entry(number, 0, 1), packs.body_digests(0, 1)[0], packs.attribute_digests(0, 1)[0])
+        return Traced(packs.entry(number, 0, 1), packs.body_digests(0, 1).hex(), packs.attribute_digests(0, 1)[0])
 
     def form(self, batch: Batch) -> PackForm:
         """Return what messages for a batch's people are made of."""
@@ -204,17 +204,17 @@ class Packs:
     def _ids(self, lo: int, hi: int) -> bytes:
         return write_ids(self._prefix, self._indexes[lo:hi])
 
-    def numbers(self, lo: int, hi: int) -> list[str]:
+    def ids(self, lo: int, hi: int) -> bytes:
         """Return the Ids of the entries for people lo..hi."""
-        return [str(number) for number in range(len(self.cuts(lo, hi)) - 1)]
+        return b"".join([b"%d" % number for number in range(len(self.cuts(lo, hi)) - 1)])
 
-    def body_digests(self, lo: int, hi: int) -> list[str]:
-        """Return the MD5 of each message's body, in hex."""
+    def body_digests(self, lo: int, hi: int) -> bytes:
+        """Return the MD5 of each message's body."""
         cuts = self.cuts(lo, hi)
-        return [md5(_joined(self._form.body.kept, self._lists(a, b))).hexdigest() for a, b in pairwise(cuts)]
+        return b"".join([md5(_joined(self._form.body.kept, self._lists(a, b))).digest() for a, b in pairwise(cuts)])
 
     def attribute_digests(self, lo: int, hi: int) -> list[str]:
-        """Return the MD5 of each message's attributes; empty texts where there are none."""
+        """Return the MD5 of each message's attributes, in hex; empty texts where there are none."""
         cuts, found = self.cuts(lo, hi), []
         for a, b in pairwise(cuts):
             lists = self._lists(a, b)

@@ -11,7 +11,7 @@ from burst.model.batch import Batch, Int64Column
 from burst.model.ports import SinkContext
 from burst.policy.template import Text
 from burst.sinks.rendering import Rendering
-from burst.sinks.sqs_digest import md5
+from burst.sinks.sqs_digest import DIGEST_BYTES, hexes, md5
 from burst.sinks.sqs_forms import Forms
 from burst.sinks.sqs_layout import Columns, Run, by_width, fill, fill_all
 from burst.sinks.sqs_settings import SqsSettings
@@ -34,7 +34,7 @@ class SingleMaker:
 
     def __init__(self, settings: SqsSettings, context: SinkContext) -> None:
         self.per_call = settings.messages_per_call
-        self.numbers = [str(number) for number in range(self.per_call)] * 2
+        self.ids = b"".join(b"%d" % number for number in range(self.per_call)) * 2
         self.forms = Forms(settings, context)
         self._people = Rendering("", context)
 
@@ -79,7 +79,7 @@ class Singles:
         self._entries: Run | None = None
         self._bodies: Run | None = None
         self._digested: Run | None = None
-        self._same: list[str] = []  # the digest of all bodies, where they are alike
+        self._same = b""  # the digest of all bodies, where they are alike
         self._sizes: list[int] = []  # of the messages before each position, where they are not all alike
         self._size = 0
 
@@ -136,27 +136,27 @@ class Singles:
             run = self._entries = self._run("entry")
         return run.data[run.starts[lo] : run.starts[hi] - 1]
 
-    def numbers(self, lo: int, hi: int) -> list[str]:
+    def ids(self, lo: int, hi: int) -> bytes:
         """Return the Ids of the entries lo..hi."""
         first = lo % self._per_call
-        return self._maker.numbers[first : first + hi - lo]
+        return self._maker.ids[first : first + hi - lo]
 
-    def body_digests(self, lo: int, hi: int) -> list[str]:
-        """Return the MD5 of each message's body, in hex."""
+    def body_digests(self, lo: int, hi: int) -> bytes:
+        """Return the MD5 of each message's body."""
         if self._bodies is None:
             self._bodies = self._run("body")
             if self._bodies.alike:
                 self._same = _digests(self._bodies, 0, 1) * self._per_call
-        return self._same[: hi - lo] or _digests(self._bodies, lo, hi)
+        return self._same[: DIGEST_BYTES * (hi - lo)] or _digests(self._bodies, lo, hi)
 
     def attribute_digests(self, lo: int, hi: int) -> list[str]:
-        """Return the MD5 of each message's attributes; empty texts where there are none."""
+        """Return the MD5 of each message's attributes, in hex; empty texts where there are none."""
         if self._digested is None:
             self._digested = self._run("digested")
         if self._digested.starts[hi] == self._digested.starts[lo]:
             return [""] * (hi - lo)
-        return _digests(self._digested, lo, hi)
+        return hexes(_digests(self._digested, lo, hi))
 
 
-def _digests(run: Run, lo: int, hi: int) -> list[str]:
-    return [md5(text).hexdigest() for text in run.texts(lo, hi)]
+def _digests(run: Run, lo: int, hi: int) -> bytes:
+    return b"".join([md5(text).digest() for text in run.texts(lo, hi)])

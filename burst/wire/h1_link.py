@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiofastnet
@@ -13,6 +13,7 @@ from burst.wire.h1_client import ClientCodec, Response
 from burst.wire.redial import WrongProtocolError
 
 if TYPE_CHECKING:
+    from burst.model.batch import Int64Column
     from burst.model.ports import Prepared
 
 RECEIVE_BYTES = 256 * 1024
@@ -31,11 +32,9 @@ class Familiar:
     bytes until the second is over: they need not be read, and not even be copied.
     """
 
-    __slots__ = ("glance", "known", "last", "people", "size")
+    __slots__ = ("known", "last", "people", "size")
 
     def __init__(self) -> None:
-        #: Takes a whole answer to a call, for people lo..hi, that need not be read; says whether it was one.
-        self.glance: Callable[[Prepared | None, int, int, bytes], bool] | None = None
         self.known: dict[bytes, list[int]] = {}
         self.last, self.size = b"", 0
         self.people: list[int] = []
@@ -69,15 +68,21 @@ _NOTHING = Familiar()
 class Owner(Protocol):
     """Whoever keeps the connection.
 
-    ``idle`` are the connections that can take a call; ``woken`` says that ``tell`` is not needed.
+    ``idle`` are the connections that can take a call; ``woken`` says that ``tell`` is not needed. ``held`` are those
+    whose answers wait to be looked at together with others that came in the loop's same turn; None: each is read.
     """
 
     familiar: Familiar
+    held: list[H1Link] | None
     idle: list[H1Link]
     woken: bool
 
     def tell(self) -> None:
         """Wake whoever sends."""
+        ...
+
+    def look(self) -> None:
+        """Look at what is ``held`` now."""
         ...
 
     def made(self, link: H1Link) -> None:
@@ -120,10 +125,11 @@ class H1Link(aiofastnet.Protocol):
         self.leaving = False  # takes no more calls
         self._fresh = False  # with a call under way of whose answer nothing was read
         self._reading = False  # with one of whose answer something was
+        self.answer = b""  # what has come for it in one read, while it is held
         self.unsent = False  # nothing of that call can have left: the first write failed
         self.prepared: Prepared | None = None
         self.lo = self.hi = 0
-        self.tickets: list[int] = []
+        self.tickets: Sequence[int] | Int64Column = []
         self.sent_ns = 0  # of the last call; before the first, when the connection was made
         self.asked: asyncio.Future[Response] | None = None  # a call that carries nobody, and who waits for its answer
         self.fault: Exception | None = None
@@ -155,7 +161,13 @@ class H1Link(aiofastnet.Protocol):
     # -- a call ----------------------------------------------------------------------------------------------------
 
     def call(
-        self, request: bytes | list[bytes], prepared: Prepared, lo: int, hi: int, tickets: list[int], now_ns: int
+        self,
+        request: bytes | list[bytes],
+        prepared: Prepared,
+        lo: int,
+        hi: int,
+        tickets: Sequence[int] | Int64Column,
+        now_ns: int,
     ) -> None:
         """Write a request; the connection must be free."""
         self.prepared = prepared
@@ -193,24 +205,43 @@ class H1Link(aiofastnet.Protocol):
 
     def buffer_updated(self, count: int) -> None:
         """Take bytes in."""
+        if self.answer:
+            self._owner.look()  # more comes behind what may have been a whole answer
         if not self._fresh or self.full:
             self._read(bytes(_view[:count]))
             return
         familiar = self._familiar
         if count == familiar.size and _raw.startswith(familiar.last):
-            familiar.people += self.tickets
+            familiar.people.extend(self.tickets)
         else:
-            data, glance = bytes(_view[:count]), familiar.glance
-            if glance is None or not glance(self.prepared, self.lo, self.hi, data):
-                people = familiar.recall(data)
-                if people is None:
-                    self._read(data)
-                    return
-                people += self.tickets
+            data, held = bytes(_view[:count]), self._owner.held
+            if held is not None:
+                self.answer = data
+                held.append(self)
+                if not self._owner.woken:
+                    self._owner.tell()
+                return
+            people = familiar.recall(data)
+            if people is None:
+                self._read(data)
+                return
+            people.extend(self.tickets)
         self._fresh = False
         self._idle.append(self)
         if not self._owner.woken:
             self._owner.tell()
+
+    def accept_held(self) -> None:
+        """Take what is held for the whole answer: the connection is free."""
+        self.answer = b""
+        self._fresh = False
+        if not self.leaving:
+            self._idle.append(self)
+
+    def read_held(self) -> None:
+        """Read what is held."""
+        data, self.answer = self.answer, b""
+        self._read(data)
 
     def _read(self, data: bytes) -> None:
         if self.leaving and not self.busy:
@@ -249,6 +280,8 @@ class H1Link(aiofastnet.Protocol):
 
     def eof_received(self) -> bool:
         """Close when the peer writes no more, which may be how its answer ends."""
+        if self.answer:
+            self._owner.look()
         if self.busy:
             self._expect()
             try:
@@ -263,6 +296,8 @@ class H1Link(aiofastnet.Protocol):
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End."""
+        if self.answer:
+            self._owner.look()
         self.gone = True
         if self._linger is not None:
             self._linger.cancel()

@@ -36,6 +36,10 @@ CLOSE_WITHIN_S = 0.5
 class Taker(Protocol):
     """Whoever uses the pool."""
 
+    def look(self) -> None:
+        """Look at the answers that are held, where any are."""
+        ...
+
     def take(self, link: H1Link, response: Response, whole: bytes) -> None:
         """Take the answer to a call; ``whole`` are its bytes if they came in one read, else empty."""
         ...
@@ -78,6 +82,7 @@ class H1Pool:
         self.links: dict[H1Link, None] = {}
         self.idle: list[H1Link] = []
         self.familiar = Familiar()
+        self.held: list[H1Link] | None = None
         self.woken = False
         self._connected: dict[H1Link, None] = {}  # also those that are leaving
         self._hopeless: set[int] = set()  # places whose last attempt met what another will not mend
@@ -158,6 +163,10 @@ class H1Pool:
             self._news.set()
 
     # -- what links say --------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Have the answers looked at that are held."""
+        self._taker.look()
 
     def tell(self) -> None:
         """Wake the engine, once until it asks."""

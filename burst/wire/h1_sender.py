@@ -85,8 +85,11 @@ class Caller(Protocol):
 class Glancer(Protocol):
     """Knows by their looks answers that say no more than that everybody was accepted; keeps who was, by itself."""
 
-    def glance(self, prepared: Prepared | None, lo: int, hi: int, answer: bytes) -> bool:
-        """Take an answer, head and all, to the call for people lo..hi if it says so; else do nothing."""
+    def glance(self, links: Sequence[H1Link]) -> Sequence[H1Link]:
+        """Look at answers, head and all, that came in the loop's same turn; each link has its own, and its call.
+
+        Keep who was accepted by those that say so, and return the links of all others.
+        """
         ...
 
     def learn(self, prepared: Prepared, lo: int, hi: int, answer: bytes, body: bytes) -> None:
@@ -113,7 +116,8 @@ class H1Sender:
     ) -> None:
         """``shown`` is the endpoint's name in errors; ``idle_for_ns`` is the pool's; ``in_flight`` counts calls.
 
-        ``glancer`` is shown every answer that came in one read, and learns those of which ``read`` had nothing to say.
+        ``glancer`` is shown every answer that came in one read, all those of a turn of the loop together, and learns
+        those of which ``read`` had nothing to say.
         """
         self._shown = shown
         self._limits = limits
@@ -127,7 +131,7 @@ class H1Sender:
         self.pool = H1Pool(limits.connections, dial, self, context.wake, context.clock, idle_for_ns=idle_for_ns)
         self._glancer = glancer
         if glancer is not None:
-            self.pool.familiar.glance = glancer.glance
+            self.pool.held = []
         self._verdicts: dict[Verdict, list[int]] = {}  # with the people of whom they were said since the engine asked
         self._plain: dict[int, tuple[Head, Verdict | None]] = {}  # by Head, which is kept so that nobody has its id
         self._found: list[Answers] = []
@@ -240,7 +244,7 @@ class H1Sender:
                     left += caller.cost(prepared, lo, end)
                     break
             request = caller.request(prepared, lo, end)
-            idle.pop().call(request, prepared, lo, end, prepared.tickets[lo:end].tolist(), now_ns)
+            idle.pop().call(request, prepared, lo, end, prepared.tickets[lo:end], now_ns)
             calls -= 1
             lo = end
         if ration is not None:
@@ -256,6 +260,22 @@ class H1Sender:
         return np.concatenate(tickets) if tickets else np.empty(0, dtype=np.int64)
 
     # -- answers ---------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at the answers that are held: their connections are free after this, or read."""
+        held = self.pool.held
+        if not held or self._glancer is None:
+            return
+        links = held.copy()
+        held.clear()
+        others = self._glancer.glance(links)
+        if len(others) < len(links):
+            apart = set(others)
+            for link in links:
+                if link not in apart:
+                    link.accept_held()
+        for link in others:
+            link.read_held()
 
     def take(self, link: H1Link, response: Response, whole: bytes) -> None:
         """Take the answer to a call."""
@@ -273,7 +293,7 @@ class H1Sender:
                 self._glancer.learn(link.prepared, link.lo, link.hi, whole, response.body)
             return
         people = self._people(verdict)
-        people += link.tickets
+        people.extend(link.tickets)  # of an array, += would be a sum
         if whole and len(whole) <= _LONGEST_FAMILIAR:
             self.pool.familiar.learn(whole, people)
 
@@ -307,6 +327,7 @@ class H1Sender:
         if self._looking is not None and self._looking.done() and not self._looking.cancelled():
             self._looking.result()
         self.pool.woken = False
+        self.look()
         if self._unwritten:  # perhaps nobody asks for credit any more
             self._give_back(self._clock.now_ns())
             self._write_rest()
@@ -337,6 +358,7 @@ class H1Sender:
         """Give up what has no answer in time, renew what was idle for long, notice that nothing can be sent."""
         while True:
             await asyncio.sleep(self._until_next_look_ns() / NS_PER_S)
+            self.look()
             now_ns = self._clock.now_ns()
             self._look_for_stall(now_ns)
             self._give_up_overdue(now_ns)

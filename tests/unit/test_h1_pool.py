@@ -31,6 +31,9 @@ class Taker:
         self.given_up = 0
         self.woken = 0
 
+    def look(self) -> None:
+        pass
+
     def take(self, link: H1Link, response: Response, whole: bytes) -> None:
         self.taken.append(response)
 

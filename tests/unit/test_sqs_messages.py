@@ -10,6 +10,7 @@ import pytest
 from burst.model.batch import Batch, Platform, TokenEncoding
 from burst.model.identity import id_prefix, write_ids
 from burst.model.ports import SinkContext
+from burst.sinks.sqs_digest import hexes
 from burst.sinks.sqs_packs import PackMaker
 from burst.sinks.sqs_settings import SqsSettings
 from burst.sinks.sqs_singles import SingleMaker
@@ -69,10 +70,14 @@ def test_each_person_has_a_message_with_all_that_the_templates_say(tokens, fifo)
     messages = SingleMaker(settings, CONTEXT).of(batch_of(tokens), SPREAD)
     for lo, hi in ((0, 10), (3, 13), (17, 25), (24, 25)):
         entries = entries_of(messages, lo, hi)
-        assert [entry["Id"] for entry in entries] == messages.numbers(lo, hi)
-        assert len(set(messages.numbers(lo, hi))) == hi - lo
+        assert [entry["Id"] for entry in entries] == [*messages.ids(lo, hi).decode()]
+        assert len(set(messages.ids(lo, hi))) == hi - lo
         for entry, at, body_md5, attributes_md5 in zip(
-            entries, range(lo, hi), messages.body_digests(lo, hi), messages.attribute_digests(lo, hi), strict=True
+            entries,
+            range(lo, hi),
+            hexes(messages.body_digests(lo, hi)),
+            messages.attribute_digests(lo, hi),
+            strict=True,
         ):
             index = int(SPREAD[at])
             wanted = {"text": f'say "{TENANT}" \\ $ ü', "to": tokens[at], "event": 'ev"ent'}
@@ -107,11 +112,12 @@ def test_an_attribute_that_comes_out_empty_is_left_out():
 def test_people_share_a_message_with_all_their_ids_and_tokens(tokens, people):
     settings = SqsSettings(tokens_per_message=people, queue="q.fifo", attributes={"t": "${tenant}", "to": "${ids}"})
     messages = PackMaker(settings, CONTEXT).of(batch_of(tokens), SPREAD)
-    cuts = messages.cuts(1, 24)
-    entries = entries_of(messages, 1, 24)
-    assert [entry["Id"] for entry in entries] == messages.numbers(1, 24)
+    end = min(24, 1 + 10 * people)  # a call has ten messages
+    cuts = messages.cuts(1, end)
+    entries = entries_of(messages, 1, end)
+    assert [entry["Id"] for entry in entries] == [*messages.ids(1, end).decode()]
     assert len({entry["MessageDeduplicationId"] for entry in entries}) == len(entries) == len(cuts) - 1
-    told = zip(messages.body_digests(1, 24), messages.attribute_digests(1, 24), strict=True)
+    told = zip(hexes(messages.body_digests(1, end)), messages.attribute_digests(1, end), strict=True)
     for entry, lo, hi, (body_md5, attributes_md5) in zip(entries, cuts[:-1], cuts[1:], told, strict=True):
         assert 0 < hi - lo <= people
         body, ids = json.loads(entry["MessageBody"]), write_ids(PREFIX.encode(), SPREAD[lo:hi]).decode()
