@@ -1,4 +1,4 @@
-"""What a run needs beside its scenario is looked for by `burst validate`: all of it, in a run's words, no secret told."""
+"""What a run needs beside its scenario is looked for by `burst validate`: all of it, and no secret is told."""
 
 import json
 from pathlib import Path
