@@ -17,7 +17,7 @@ from burst.wire.h1 import H1Error
 from burst.wire.h1_sender import NO_HTTP1, OVERDUE
 from burst.wire.tls import client_context, server_context
 from burst.wire.unanswered import LOST, UNSENDABLE
-from tests.unit.h1_rig import OK, Drive, Hook, Server, Visit, on_both_loops, serving, until
+from tests.unit.h1_rig import OK, Drive, Hook, Looking, Server, Visit, on_both_loops, serving, until
 
 ACCEPTED = Answer.ACCEPTED, ""
 
@@ -102,6 +102,64 @@ async def test_a_thousand_waits_are_told_as_they_are() -> None:
         assert {one: drive.after_ns.get(one, 0) for one in range(1000)} == {one: one * NS_PER_S for one in range(1000)}
         assert len(drive.sender.pool.familiar.known) <= 256
         assert len(drive.sender._plain) <= 256
+
+
+@on_both_loops
+async def test_answers_known_by_their_looks_are_taken_together_and_others_are_read() -> None:
+    async def by_turns(visit: Visit) -> bool:
+        number = int(visit.body.split(b",")[0]) // 10
+        if number % 3 == 1:
+            return visit.answer(OK.replace(b"ok", b"no"))
+        if number % 3 == 2:
+            visit.writer.write(OK[:20])
+            await asyncio.sleep(0.01)
+            return visit.answer(OK[20:])
+        return visit.answer()
+
+    hook = Looking()
+    async with serving(by_turns) as server, Drive(server.port, hook, connections=6) as drive:
+        await drive.send(300)
+        assert once(server, 300)
+        assert server.accepted == 6
+        for one in range(300):
+            odd = one % 2 and one // 10 % 3
+            assert drive.said[one][0] == (Answer.REJECTED if odd else Answer.ACCEPTED)
+        assert max(hook.turns) > 1
+
+
+async def hear_behind_an_answer(behind: bytes | None) -> None:
+    async def silent(visit: Visit) -> bool:
+        return await asyncio.Event().wait()
+
+    async with serving(silent) as server, Drive(server.port, Looking(), connections=1) as drive:
+        (link,) = drive.sender.pool.links
+
+        def come(data: bytes) -> None:
+            link.get_buffer(-1)[: len(data)] = data
+            link.buffer_updated(len(data))
+
+        drive.push(drive.prepared(10))
+        come(OK)
+        assert not drive.said
+        if behind is None:
+            link.abort()
+            await until(lambda: link.gone)
+        else:
+            come(behind)
+        drive.collect()
+        assert drive.told == {ACCEPTED: 10}
+        assert link not in drive.sender.pool.links
+        assert link not in drive.sender.pool.idle
+
+
+@on_both_loops
+async def test_bytes_behind_an_answer_that_was_not_looked_at_yet_do_not_belong_to_it() -> None:
+    await hear_behind_an_answer(b"and more")
+
+
+@on_both_loops
+async def test_an_answer_that_was_not_looked_at_yet_counts_when_the_connection_ends() -> None:
+    await hear_behind_an_answer(None)
 
 
 def test_a_sink_must_have_the_reasons_of_what_has_no_answer() -> None:
