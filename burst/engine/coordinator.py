@@ -7,7 +7,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from burst.model.errors import BurstError, LatchError, NoGoError, QueueError
 from burst.model.ports import Audience, Permit, Sink, StandIn, Tracing
 from burst.model.scenario import Scenario, SinkChoice
 from burst.model.units import NS_PER_MS, NS_PER_S
+from burst.policy.criteria_counted import needs_counting
 from burst.policy.projection import deadlines_of
 from burst.queues.embedded import EmbeddedShards
 from burst.queues.keys import ControlKeys, ShardKeys
@@ -283,6 +284,7 @@ class Coordinator:
         self._launcher = Launcher(self._workers, self._control_url, self._order.run, self.folder.workers_log)
         self._launcher.start()
         await self._wait_for_quorum(begun_ns)
+        self._refuse_uncounted(self._roster)
         armed = sum(report.state == "armed" for report in self._roster.values())
         prefetched = sum(report.prefetched for report in self._roster.values())
         self._closing = replace(self._closing, arm_s=(self._clock.now_ns() - begun_ns) / NS_PER_S)
@@ -348,6 +350,17 @@ class Coordinator:
                 what, _, hint = report.error.partition("\n  ")
                 raise NoGoError(f"NO-GO: {what}", hint=hint)
 
+    def _refuse_uncounted(self, roster: Mapping[int, Report]) -> None:
+        """Say NO-GO where a criterion needs the modelled provider's count, and a part of it is on another machine."""
+        wanted = needs_counting(self._scenario.criteria)
+        far = sorted(index for index, report in roster.items() if report.boot_id not in {"", boot_id()})
+        if wanted and far and any(sink.judge == "provider" for sink in self._sinks):
+            raise NoGoError(
+                f"NO-GO: criterion `{wanted[0][1]}` could never hold: worker {far[0]} is on another machine, and what "
+                "its modelled provider counts stays there",
+                hint="leave the criterion out, or keep all workers on this machine",
+            )
+
     def _check_traced(self) -> None:
         """Say NO-GO where no tracer was sent, quorum or not."""
         told = [report.traced for report in self._roster.values() if report.traced]
@@ -397,6 +410,7 @@ class Coordinator:
         assert self._control is not None
         press = await self._wait_for_go()
         self._check_stand_in()
+        self._refuse_uncounted(await self._control.roster())
         if press is None:
             press = await self._latch().press(self._order.run)
         target_ns = 0
@@ -549,8 +563,7 @@ class Coordinator:
         if self._interrupted:
             if self._closing.go_ns and not self._closing.cause:
                 self._closing = replace(self._closing, cause=self._interrupted)
-            cause: dict[str, Any] = {"cause": self._closing.cause} if self._closing.cause else {}
-            self._journal.write("operator", f"aborted: {self._interrupted}", **cause)
+            self._journal.write("operator", f"aborted: {self._interrupted}")
             self._progress.phase("settle", f"aborting: {self._interrupted}")
             with contextlib.suppress(BurstError):
                 await self._finish("abort", ABORT_WITHIN_S)

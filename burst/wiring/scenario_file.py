@@ -15,6 +15,7 @@ from burst.model.batch import Platform
 from burst.model.errors import Mistake, ScenarioError
 from burst.model.scenario import Scenario, Settings, SinkChoice, SyntheticAudience
 from burst.policy.criteria import parse_criterion
+from burst.wiring.counting import uncounted
 from burst.wiring.overrides import Override, apply, normalise, read_overrides
 from burst.wiring.scaling import scale_down
 from burst.wiring.shipped import shipped_names, shipped_path
@@ -195,6 +196,9 @@ class _Check:
         self._check_audience(mapping.get("audience"))
         if scenario is not None:
             self._check_coverage(scenario)
+            if safe == mapping and not self.dropped & {"routes", "criteria"}:  # else they are not the file's own
+                for number, what, hint in uncounted(scenario):
+                    self._note(("criteria", number), what, hint)
         return scenario
 
     def _what_is_left(self, mapping: dict[str, Any], error: ValidationError) -> Scenario | None:

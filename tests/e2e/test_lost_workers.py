@@ -96,14 +96,14 @@ def test_when_every_worker_is_killed_burst_says_so_and_leaves_nothing(shop: Shop
 
 
 @pytest.mark.slow
-def test_a_worker_on_another_machine_is_counted_from_what_it_ships(shop: Shop) -> None:
+def start_with_one_far_away(shop: Shop, *more: str) -> tuple[Program, Program]:
+    """Start a run that waits for Enter; worker 1 leaves, and comes back from "another machine" without the ledger."""
     program = shop.start(
         *("run", "smoke", "--go", "prompt", "--json", "--set", "workers=2", "--set", "arm.quorum=0.5"),
-        *("--set", "rate=50000/s", "--set", "criteria=[accepted within 10s >= 99%]"),
+        *("--set", "rate=50000/s", *more),
         stdin=subprocess.PIPE,
     )
     shop.wait_until("phase", "armed")
-    # Worker 1 leaves before GO, and comes back from "another machine": it does not share the ledger.
     (local,) = [
         pid for pid, command in shop.processes().items() if command.endswith(f"--run {shop.folder.name} --index 1")
     ]
@@ -121,6 +121,28 @@ def test_a_worker_on_another_machine_is_counted_from_what_it_ships(shop: Shop) -
         return report["boot_id"] == "far-away" and report["state"] == "armed"
 
     wait_for("the far worker", armed)
+    return program, far
+
+
+def test_what_a_far_workers_provider_counts_cannot_be_judged_here_and_go_is_not_given(shop: Shop) -> None:
+    program, far = start_with_one_far_away(shop)
+    assert program.process.stdin is not None
+    program.process.stdin.write(b"\n")
+    program.process.stdin.flush()
+    assert program.wait() == 105
+    result = shop.result()
+    assert result["headline"].startswith(
+        "NO-GO: criterion `lost == 0` could never hold: worker 1 is on another machine"
+    )
+    assert result["hint"] == "leave the criterion out, or keep all workers on this machine"
+    assert result["outcomes"]["unsent"] == 100_000
+    assert result["go_at"] is None
+    far.wait(10)
+    shop.assert_nothing_left()
+
+
+def test_a_worker_on_another_machine_is_counted_from_what_it_ships(shop: Shop) -> None:
+    program, far = start_with_one_far_away(shop, "--set", "criteria=[accepted within 10s >= 99%]")
     assert program.process.stdin is not None
     program.process.stdin.write(b"\n")
     program.process.stdin.flush()
