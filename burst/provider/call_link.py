@@ -60,6 +60,7 @@ class CallLink(aiofastnet.Protocol):
         self._ended = False  # the peer writes no more
         self._full = False  # the socket takes no more of our answers
         self._behind = False  # calls wait behind the one under way
+        self._kept: bytes | None = None  # ``glance`` kept a call: what came behind it
 
     def is_buffered_protocol(self) -> bool:
         """Say that reads go into a buffer of ours."""
@@ -77,22 +78,40 @@ class CallLink(aiofastnet.Protocol):
 
     def buffer_updated(self, count: int) -> None:
         """Take bytes in."""
-        if not self.closing:
-            codec, data = self._codec, bytes(_raw[:count])
-            waited = codec.paused
-            if codec.between and self.glance(data):
-                self.calls += 1
-                codec.passed()
-            else:
-                self._feed(data)
-            if waited and codec.paused and not self.closing:
-                self._behind = True  # it has asked much already: the rest may wait in the socket
-                self.transport.pause_reading()
-            self._owner.noticed()
+        if self.closing:
+            return
+        codec, data = self._codec, bytes(_raw[:count])
+        waited = codec.paused
+        if self._kept is not None:
+            self._kept += data
+            waited = True
+        elif codec.between and self.glance(data):
+            self._kept = b""
+        else:
+            self._feed(data)
+        if waited and (codec.paused or self._kept is not None) and not self.closing:
+            self._behind = True  # it has asked much already: the rest may wait in the socket
+            self.transport.pause_reading()
+        self._owner.noticed()
 
     def glance(self, data: bytes) -> bool:  # noqa: ARG002 (for those who know what their calls look like)
-        """Take a whole call that needs no reading; say whether it was one. ``answer`` is owed for it, later."""
+        """Keep what may be a whole call that needs no reading, and say so: ``pass_on`` is owed for it, later."""
         return False
+
+    def pass_on(self, data: bytes, answer: bytes | None) -> None:
+        """Write the answer to the call that was kept, or (None) read it after all; then what came behind it."""
+        behind, self._kept = self._kept, None
+        if self.gone or self.closing:
+            return
+        if answer is None:
+            self._feed(data + behind if behind else data)
+        else:
+            self.calls += 1
+            self.dribble.put(answer)
+            if behind:
+                self._feed(behind)
+        if self._behind or self._ended:
+            self._go_on()
 
     def _feed(self, data: bytes | None) -> None:
         """Take bytes in, or (None) those that waited while a call was answered; go on while calls are answered."""
@@ -173,7 +192,7 @@ class CallLink(aiofastnet.Protocol):
         """Keep the way back open while a call is answered: a client may say all he has to say, and then listen."""
         self._ended = True
         tls = self.transport.get_extra_info("ssl_object") is not None
-        owing = self.dribble.waiting > 0 or (self._codec.paused and not self.closing)
+        owing = self.dribble.waiting > 0 or ((self._codec.paused or self._kept is not None) and not self.closing)
         return owing and not tls
 
     def connection_lost(self, error: BaseException | None) -> None:  # noqa: ARG002 (why does not matter here)

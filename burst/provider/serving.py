@@ -87,6 +87,7 @@ class Serving:
         self.busy = BusyTime(None if self.witness is None else self.witness.counters)
         self.servers: list[Any] = []
         self._served = 0
+        self._looks = False  # at what was served in this turn of the loop, when it ends
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
         self._pause_ns = _SOONEST_NS
@@ -185,7 +186,14 @@ class Serving:
         self._timer = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self._tick)
 
     def noticed(self) -> None:
-        """Bytes came: if they were requests, the time they took was busy time, and an answer may be due soon."""
+        """Bytes came: when the loop has read every connection, look what they were."""
+        if not self._looks:
+            self._looks = True
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        """If requests came, the time they took was busy time, and an answer may be due soon."""
+        self._looks = False
         served = self._requests()
         if served == self._served:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,12 +18,13 @@ from burst.provider.dialect import Ask, Reply
 from burst.provider.loose import Caller
 from burst.provider.refusal import Refusal
 from burst.provider.sqs_actions import Actions, Asked
+from burst.provider.sqs_columns import AT_ONCE
 from burst.provider.sqs_faults import SqsError, SqsWords, fault, not_signed
 from burst.provider.sqs_queues import Queue, Queues
 from burst.provider.sqs_receive import Receiver
 from burst.provider.sqs_sends import Sender, Sends
 from burst.provider.sqs_settings import FIFO
-from burst.provider.sqs_shapes import Shapes
+from burst.provider.sqs_shapes import Shape, Shapes
 from burst.wire.h1_server import Request
 
 REGION = "us-east-1"  # of queues that a behaviour file names
@@ -106,22 +107,34 @@ class Sqs:
         names = [entry.Id for entry in sends.entries]
         self.shapes.learn(data, sends.bodies, names, sends.queue, ready, now_ns)
 
-    def glance(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """Read a call of a known shape; return its people, each as 12 hex digits, and the whole answer."""
-        shape = self.shapes.of(len(data))
-        if shape is None:
-            return None
-        found = shape.glance(data)
+    def glance(self, shape: Shape, calls: Sequence[bytes]) -> tuple[bytes, list[bytes | None]]:
+        """Take calls that are as long as a shape, and may be of it.
+
+        Returns the people of those that were taken, each as 12 hex digits, and the whole answer to each call: None for
+        one that is to be read, about which nothing was done.
+        """
+        answers: list[bytes | None] = [None] * len(calls)
+        queue, ready, head, signature = shape.queue, shape.ready, shape.head, shape.signature
         if (
-            found is None
-            or self.queues.by_name.get(shape.queue.name) is not shape.queue
-            or len(found.body) > shape.queue.most_bytes
+            self.queues.by_name.get(queue.name) is not queue
+            or shape.size - head > queue.most_bytes
+            or not ready.first_s <= self._wall_s() <= ready.last_s
         ):
-            return None
-        ready = shape.ready
-        if not ready.first_s <= self._wall_s() <= ready.last_s or not ready.matches(found.body, found.signature):
-            return None
-        return found.digits, self.sender.answer_glanced(shape.parts, found.bodies)
+            return b"", answers
+        signed = [at for at, call in enumerate(calls) if ready.matches(call[head:], call[signature])]
+        waiting = [signed[lo : lo + AT_ONCE] for lo in range(0, len(signed), AT_ONCE)]
+        people: list[bytes] = []
+        while waiting:
+            some = waiting.pop()
+            found = shape.calls.read([calls[at] for at in some])
+            if found is not None:
+                people.append(found[0])
+                given = self.sender.answer_glanced(shape.answers, found[1], len(some))
+                for at, answer in zip(some, given, strict=True):
+                    answers[at] = answer
+            elif len(some) > 1:
+                waiting += [[at] for at in some]
+        return b"".join(people), answers
 
     def _asked(self, request: Request, caller: Caller, now_ns: int) -> Asked:
         host = request.fields.get(b"host", b"localhost").decode("latin-1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from burst.provider.manners import reset_connection
 from burst.provider.refusal import Refusal
 from burst.provider.scribe import note
 from burst.provider.sqs import Sqs
+from burst.provider.sqs_shapes import Shape
+from burst.provider.visit import Visit
 from burst.wire.h1_server import Request
 
 _WORTH = 2  # entries of a call: in one alone, what is somebody's cannot be told from what is everybody's
@@ -32,8 +34,8 @@ class _SqsLink(CallLink):
     whole = b""  # what was read last, where it may be a whole call
 
     def glance(self, data: bytes) -> bool:
-        """Take a call of a known shape."""
-        if cast("SqsDesk", self._owner).glance(self, data):
+        """Keep a call that looks known."""
+        if cast("SqsDesk", self._owner).keep(self, data):
             return True
         self.whole = data
         return False
@@ -54,11 +56,11 @@ class SqsDesk(CallDesk):
             return Sqs(behaviour.sqs, means, before if isinstance(before, Sqs) else None)
 
         super().__init__(behaviour, means, make)
+        self._gathers = False  # what comes in this turn of the loop
         self._seen: list[Int64Column] = []  # people to be witnessed, and since when
         self._seen_ns = 0
         self._owed: list[tuple[CallLink, Request, Reply]] = []  # answers that wait for the witness
-        self._seen_digits: list[bytes] = []  # people of calls that needed no reading
-        self._rendered: list[tuple[CallLink, bytes]] = []  # and their answers
+        self._kept: dict[Shape, list[tuple[_SqsLink, bytes]]] = {}  # calls that look as if they needed no reading
 
     def _witness(self, ask: Ask, refused: Mapping[int, Refusal], now_ns: int) -> None:
         """Witness what was decided; what is simply taken is gathered until the loop has read every connection.
@@ -68,28 +70,48 @@ class SqsDesk(CallDesk):
         if refused:
             super()._witness(ask, refused, now_ns)
             return
-        self._tell_soon(now_ns)
+        self._gather(now_ns)
         self._seen.append(ask.people)
 
-    def _tell_soon(self, now_ns: int) -> None:
-        if not self._seen and not self._seen_digits:
-            self._seen_ns = now_ns
-            asyncio.get_running_loop().call_soon(self._tell_witness)
+    def _gather(self, now_ns: int) -> None:
+        if not self._gathers:
+            self._gathers, self._seen_ns = True, now_ns
+            asyncio.get_running_loop().call_soon(self._end_turn)
 
-    def _tell_witness(self) -> None:
+    def _end_turn(self) -> None:
+        """Take the calls that were kept, tell the witness of everybody, and only then answer."""
+        passed: list[tuple[_SqsLink, bytes, bytes | None]] = []
+        kept, self._kept = self._kept, {}
+        for shape, calls in kept.items():
+            self._take_alike(shape, calls, passed)
+        self._gathers = False
         seen, self._seen = self._seen, []
-        if self._seen_digits:
-            seen.append(read_digits(b"".join(self._seen_digits)))
-            self._seen_digits = []
-        people = seen[0] if len(seen) == 1 else np.concatenate(seen)
-        if people.size:
-            note(self.sums, self._means.witness, Sight.ACCEPT, people, self._seen_ns)
+        if seen:
+            people = seen[0] if len(seen) == 1 else np.concatenate(seen)
+            if people.size:
+                note(self.sums, self._means.witness, Sight.ACCEPT, people, self._seen_ns)
         owed, self._owed = self._owed, []
         for link, request, reply in owed:
             self._answer(link, request, reply)
-        rendered, self._rendered = self._rendered, []
-        for link, data in rendered:
-            link.answer(data, last=False)
+        for kept_by, data, answer in passed:
+            kept_by.pass_on(data, answer)
+        if kept:
+            self.noticed()
+
+    def _take_alike(
+        self,
+        shape: Shape,
+        calls: list[tuple[_SqsLink, bytes]],
+        passed: list[tuple[_SqsLink, bytes, bytes | None]],
+    ) -> None:
+        people, answers = self.sqs.glance(shape, [data for _, data in calls])
+        if people:
+            self._seen.append(read_digits(people))
+        for (link, data), answer in zip(calls, answers, strict=True):
+            passed.append((link, data, answer))
+            if answer is not None:
+                self.sums.requests += 1
+                cast("Visit", link.visit).requests += 1
 
     def _answer_in_time(self, link: CallLink, request: Request, reply: Reply, now_ns: int) -> None:
         """Answer when it is time, and never before the witness knows."""
@@ -97,6 +119,16 @@ class SqsDesk(CallDesk):
             self._owed.append((link, request, reply))
         else:
             super()._answer_in_time(link, request, reply, now_ns)
+
+    def behave(self, behaviour: Behaviour, *, fates: Fates | None = None) -> None:
+        """Go on under another behaviour; what has been read is answered under the old one."""
+        self._end_turn()
+        super().behave(behaviour, fates=fates)
+
+    def order(self, name: str, order: Mapping[str, Any]) -> None:
+        """Obey; what has been read is answered first."""
+        self._end_turn()
+        super().order(name, order)
 
     @property
     def sqs(self) -> Sqs:
@@ -158,19 +190,20 @@ class SqsDesk(CallDesk):
             or (ask.people < 0).any()
         )
 
-    def glance(self, link: CallLink, data: bytes) -> bool:
-        """Take a call of a known shape, and say so: none is known while calls may be told different things."""
-        visit = link.visit
-        assert visit is not None
-        found = None if visit.gave_up else self.sqs.glance(data)
-        if found is None:
+    def keep(self, link: _SqsLink, data: bytes) -> bool:
+        """Keep what looks like a call of a known shape until the turn ends, and say so.
+
+        No shape is known while calls may be told different things.
+        """
+        shape = self.sqs.shapes.of(len(data))
+        if shape is None or not data.startswith(shape.start) or cast("Visit", link.visit).gave_up:
             return False
-        digits, answer = found
-        self.sums.requests += 1
-        visit.requests += 1
-        self._tell_soon(self._clock.now_ns())
-        self._seen_digits.append(digits)
-        self._rendered.append((link, answer))
+        if not self._gathers:
+            self._gather(self._clock.now_ns())
+        alike = self._kept.get(shape)
+        if alike is None:
+            alike = self._kept[shape] = []
+        alike.append((link, data))
         return True
 
     def _turn_away(self, link: CallLink, request: Request, fate: int) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from binascii import hexlify
-from collections.abc import Sequence
+from collections.abc import Iterable
 from hashlib import md5 as _openssl_md5
+
+import numpy as np
+import numpy.typing as npt
 
 try:
     # Setting OpenSSL's digest up takes longer than hashing 300 bytes; Python's own takes two thirds of both.
@@ -12,7 +15,7 @@ try:
 except ImportError:  # a Python that was built without it
     _md5 = _openssl_md5
 
-_WIDTH = 32
+DIGEST_WIDTH = 32  # hex digits
 
 
 def md5_hex(text: bytes) -> str:
@@ -25,7 +28,7 @@ def md5_hexes(texts: list[bytes]) -> list[str]:
     return [_md5(text, usedforsecurity=False).hexdigest() for text in texts]
 
 
-def md5_ascii(texts: Sequence[bytes]) -> list[bytes]:
-    """Return the digest of each text, in hex, as it stands in a message."""
-    digits = hexlify(b"".join([_md5(text).digest() for text in texts]))
-    return [digits[at : at + _WIDTH] for at in range(0, len(digits), _WIDTH)]
+def md5_rows(texts: Iterable[bytes]) -> npt.NDArray[np.void]:
+    """Return the digest of each text, in hex, as it stands in a message: one an element, ``DIGEST_WIDTH`` wide."""
+    digits = hexlify(b"".join([one.digest() for one in map(_md5, texts)]))
+    return np.frombuffer(digits, dtype=f"V{DIGEST_WIDTH}")

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-import os
 from binascii import hexlify
 
 import numpy as np
+import numpy.typing as npt
 
 _AT_ONCE = 2048
 _WIDTH = 36
-_DASHES = (8, 13, 18, 23)
+#: Where groups of digits stand in the text, and where they are taken from.
+_GROUPS = ((0, 0, 8), (9, 8, 4), (14, 12, 4), (19, 16, 4), (24, 20, 12))
 
 
 class Uuids:
-    """Random UUIDs of version 4 (RFC 9562) as text: some 100 ns each, where ``uuid.uuid4`` takes 2 us."""
+    """UUIDs of version 4 (RFC 9562) as text: some 30 ns each, where ``uuid.uuid4`` takes 2 us.
 
-    __slots__ = ("_block", "_next")
+    They come from a generator that the system's randomness has seeded: nobody has them twice, but they are no secret.
+    """
+
+    __slots__ = ("_block", "_next", "_random")
 
     def __init__(self) -> None:
-        self._block: list[bytes] = []
+        self._random = np.random.Generator(np.random.SFC64())
+        self._block = self._make(0)
         self._next = 0
 
-    def take(self, count: int) -> list[str]:
-        """Return ``count`` ids that were never returned before."""
-        return [ident.decode() for ident in self.take_ascii(count)]
-
-    def take_ascii(self, count: int) -> list[bytes]:
-        """Return ``count`` ids that were never returned before, as they stand in a message."""
+    def rows(self, count: int) -> npt.NDArray[np.void]:
+        """Return ``count`` ids that were never returned before, as they stand in a message, one an element."""
         start = self._next
-        if start + count > len(self._block):
-            self._block, start = _make(max(count, _AT_ONCE)), 0
+        if start + count > self._block.size:
+            self._block, start = self._make(max(count, _AT_ONCE)), 0
         self._next = start + count
         return self._block[start : start + count]
 
+    def take(self, count: int) -> list[str]:
+        """Return ``count`` ids that were never returned before."""
+        text = self.rows(count).tobytes().decode()
+        return [text[at : at + _WIDTH] for at in range(0, len(text), _WIDTH)]
+
     def one(self) -> str:
         """Return one id."""
-        return self.take(1)[0]
+        return self.rows(1).tobytes().decode()
 
-
-def _make(count: int) -> list[bytes]:
-    raw = np.frombuffer(os.urandom(16 * count), dtype=np.uint8).reshape(count, 16).copy()
-    raw[:, 6] = raw[:, 6] & 0x0F | 0x40
-    raw[:, 8] = raw[:, 8] & 0x3F | 0x80
-    digits = np.frombuffer(hexlify(raw.tobytes()), dtype=np.uint8).reshape(count, 32)
-    text = np.full((count, _WIDTH), ord("-"), dtype=np.uint8)
-    text[:, [at for at in range(_WIDTH) if at not in _DASHES]] = digits
-    together = text.tobytes()
-    return [together[at : at + _WIDTH] for at in range(0, len(together), _WIDTH)]
+    def _make(self, count: int) -> npt.NDArray[np.void]:
+        raw = np.frombuffer(bytearray(self._random.bytes(16 * count)), dtype=np.uint8).reshape(count, 16)
+        raw[:, 6] = raw[:, 6] & 0x0F | 0x40
+        raw[:, 8] = raw[:, 8] & 0x3F | 0x80
+        digits = np.frombuffer(hexlify(raw.data), dtype=np.uint8).reshape(count, 32)
+        text = np.full((count, _WIDTH), ord("-"), dtype=np.uint8)
+        for at, start, width in _GROUPS:
+            text[:, at : at + width] = digits[:, start : start + width]
+        return text.view(f"V{_WIDTH}").reshape(count)

@@ -13,8 +13,9 @@ from burst.model.units import NS_PER_S
 from burst.provider.dialect import Ask
 from burst.provider.fate import UInt64Column
 from burst.provider.refusal import Refusal
+from burst.provider.sqs_columns import AnswerColumns
 from burst.provider.sqs_dedup import First, content_id, key_of
-from burst.provider.sqs_digest import md5_ascii, md5_hexes
+from burst.provider.sqs_digest import md5_hexes, md5_rows
 from burst.provider.sqs_entries import (
     MOST_ENTRIES,
     BatchCall,
@@ -252,14 +253,9 @@ class Sender:
         lists = {"Successful": sent, "Failed": failed}
         return msgspec.json.encode({name: rows for name, rows in lists.items() if rows})
 
-    def answer_glanced(self, parts: Sequence[bytes], bodies: Sequence[bytes]) -> bytes:
-        """Take all entries of a call whose answer has these parts; return it whole. Nothing is kept."""
-        count = len(bodies)
-        pieces = [b""] * (4 * count + 3)
-        pieces[::2] = parts
-        pieces[1], *pieces[3::4] = self.uuids.take_ascii(count + 1)
-        pieces[5::4] = md5_ascii(bodies)
-        return b"".join(pieces)
+    def answer_glanced(self, answers: AnswerColumns, bodies: Sequence[bytes], calls: int) -> list[bytes]:
+        """Take all entries of some calls of a shape; return whole answers. Nothing is kept."""
+        return answers.render(self.uuids.rows(calls + len(bodies)), md5_rows(bodies))
 
     def _keep_plain(self, sends: Sends, ids: list[str]) -> None:
         store, sent_ms = sends.queue.store, int(self._wall_s() * 1000)

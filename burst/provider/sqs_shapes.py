@@ -11,19 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from struct import Struct
+from itertools import pairwise
 
 import numpy as np
 
 from burst.model.identity import ID_WIDTH
 from burst.model.units import NS_PER_MS
+from burst.provider.sqs_columns import PLAIN, AnswerColumns, CallColumns, unescaped
 from burst.provider.sqs_queues import Queue
 from burst.wire.sigv4_verify import Ready
-from burst.wire.stencil import Stencil, picker
 
-_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_:-"
-_IS_PLAIN = np.isin(np.arange(256), np.frombuffer(_PLAIN, dtype=np.uint8))
-_HEX = b"0123456789abcdef"
+_IS_PLAIN = np.isin(np.arange(256), np.frombuffer(PLAIN, dtype=np.uint8))
 _SIGNATURE = re.compile(rb"Signature=([0-9a-f]{64})\r\n")
 _BODIES = re.compile(rb'"MessageBody":"((?:[^"\\]|\\.)*+)"')
 _PREFIX, _MARK = 24, 6  # characters of an id before its index, and the last of them, which are rare enough
@@ -32,43 +30,18 @@ _LEARN_EVERY_NS = 20 * NS_PER_MS  # to learn takes 0.3 ms: where nothing is like
 _MOST = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Glanced:
-    """A call of a known shape: bodies as they are kept, the index of each person as 12 hex digits, end to end."""
-
-    body: bytes
-    signature: bytes
-    bodies: Sequence[bytes]
-    digits: bytes
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What calls of a shape have in common. ``parts`` are of the answer: MessageIds and digests belong in between."""
+    """What calls of a shape have in common. ``start`` is their head as far as the signature."""
 
-    stencil: Stencil
-    head: int  # bytes
-    per_body: int  # places in a body
-    ident: int  # which of them is the index
-    mark: bytes
-    around: tuple[bytes, ...]  # what stands before each place and behind the last, unescaped; from the first body on
-    bodies: Struct  # what unpacks the bodies from all that
+    start: bytes
+    size: int  # bytes, head and all
+    head: int
+    signature: slice
+    calls: CallColumns
+    answers: AnswerColumns
     queue: Queue
     ready: Ready
-    parts: tuple[bytes, ...]
-
-    def glance(self, data: bytes) -> Glanced | None:
-        """Read a call as long as this shape; None where it is of another."""
-        found = self.stencil.read(data)
-        if found is None:
-            return None
-        values, joined = found[1:], b"".join(found[1:])
-        digits = b"".join(values[self.ident :: self.per_body])
-        if joined.translate(None, _PLAIN) or digits.translate(None, _HEX) or self.mark in joined:
-            return None
-        pieces = [b""] * (2 * len(values) + 1)
-        pieces[::2], pieces[1::2] = self.around, values
-        return Glanced(data[self.head :], found[0], self.bodies.unpack(b"".join(pieces)), digits)
 
 
 class Shapes:
@@ -106,32 +79,16 @@ class Shapes:
         spans = [found.span(1) for found in _BODIES.finditer(data, head)]
         if len(signatures) != 1 or len(spans) != len(bodies) or len({stop - start for start, stop in spans}) != 1:
             return None
-        within = self._places(np.array([list(data[start:stop]) for start, stop in spans], dtype=np.uint8))
-        if within is None:
+        apart = {after - before for (before, _), (after, _) in pairwise(spans)}
+        if len(apart) != 1 or len({len(name) for name in names}) != 1:
             return None
-        places, ident = within
-        everywhere = [signatures[0].span(1)]
-        everywhere += [(start + lo, start + hi) for start, _ in spans for lo, hi in places]
-        first = spans[0][0]
-        text = _unescaped(data[first:])
-        cuts = [(len(_unescaped(data[first:start])), len(_unescaped(data[first:stop]))) for start, stop in spans]
-        struct = picker(len(text), cuts)
-        if list(struct.unpack(text)) != list(bodies):
-            return None  # something else than quotes is escaped
-        edges = [first, *(edge for place in everywhere[1:] for edge in place), len(data)]
-        around = [_unescaped(data[start:stop]) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
-        return Shape(
-            Stencil(data, everywhere),
-            head,
-            len(places),
-            ident,
-            self._prefix[-_MARK:],
-            tuple(around),
-            struct,
-            queue,
-            ready,
-            _answer_parts(names),
-        )
+        within = self._places(np.array([list(data[start:stop]) for start, stop in spans], dtype=np.uint8))
+        if within is None or [unescaped(data[start:stop]) for start, stop in spans] != list(bodies):
+            return None  # or something else than quotes is escaped
+        signature = signatures[0].span(1)
+        calls = CallColumns(data, signature, spans, *within, self._prefix[-_MARK:])
+        start = data[: signature[0]]
+        return Shape(start, len(data), head, slice(*signature), calls, AnswerColumns(names), queue, ready)
 
     def _places(self, rows: np.ndarray) -> tuple[list[tuple[int, int]], int] | None:
         """Return where bodies (uint8, one a row) differ, and which of these places is the index."""
@@ -149,22 +106,3 @@ class Shapes:
         if digits not in runs or any(lo and rows[0, lo - 1] == _BACKSLASH for lo, _ in runs):
             return None
         return runs, runs.index(digits)
-
-
-def _unescaped(text: bytes) -> bytes:
-    return text.replace(b'\\"', b'"')
-
-
-def _answer_parts(names: Sequence[str]) -> tuple[bytes, ...]:
-    """Return the answer when all are taken: what stands before each value that differs, and behind the last.
-
-    The values are the request's id, and of each entry its MessageId and its MD5.
-    """
-    rows = ",".join(f'{{"Id":"{name}","MessageId":"%s","MD5OfMessageBody":"%s"}}' for name in names)
-    template = f'{{"Successful":[{rows}]}}'
-    size = len(template) + len(names) * (ID_WIDTH + 32 - 4)
-    head = (
-        "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\nx-amzn-requestid: %s\r\n"
-        f"content-length: {size}\r\n\r\n"
-    )
-    return tuple((head + template).encode().split(b"%s"))
