@@ -27,6 +27,7 @@ from burst.fleet.clock import MonotonicClock, boot_id, measure_offset
 from burst.fleet.control import Control, Order, Report, RunSpec
 from burst.fleet.latch import Latch, Press
 from burst.fleet.launcher import Launcher
+from burst.measure.headway import Headway
 from burst.model.batch import Platform
 from burst.model.errors import BurstError, LatchError, NoGoError, QueueError
 from burst.model.ports import Audience, Permit, Sink, StandIn, Tracing
@@ -353,7 +354,7 @@ class Coordinator:
     def _refuse_uncounted(self, roster: Mapping[int, Report]) -> None:
         """Say NO-GO where a criterion needs the modelled provider's count, and a part of it is on another machine."""
         wanted = needs_counting(self._scenario.criteria)
-        far = sorted(index for index, report in roster.items() if report.boot_id not in {"", boot_id()})
+        far = _far_of(roster)
         if wanted and far and any(sink.judge == "provider" for sink in self._sinks):
             raise NoGoError(
                 f"NO-GO: criterion `{wanted[0][1]}` could never hold: worker {far[0]} is on another machine, and what "
@@ -488,12 +489,22 @@ class Coordinator:
     async def _drain(self) -> None:
         """Watch until everybody is settled."""
         assert self._staged is not None
+        assert self._ledger is not None
+        assert self._control is not None
         go_ns = self._closing.go_ns
         self._progress.phase("drain", "GO")
         self._journal.write("phase", "drain")
+        headway = Headway(
+            self._ledger.states,
+            self._clock,
+            go_ns,
+            self._scenario.retry.answer_within_ns,
+            by_batch=bool(_far_of(await self._control.roster())),
+        )
         while True:
             batches, people, accepted = await self._done()
-            self._progress.delivered(people, accepted, self._staged.people, self._clock.now_ns() - go_ns)
+            seen = headway.look(people, accepted)
+            self._progress.delivered(seen, self._staged.people, self._clock.now_ns() - go_ns)
             if batches >= self._staged.batches:
                 break
             await self._look_after_workers()
@@ -608,7 +619,7 @@ class Coordinator:
 
     def _far(self) -> bool:
         """Whether a worker was on another machine: its provider's count is there, and nobody here has it."""
-        return any(report.boot_id not in {"", boot_id()} for report in self._roster.values())
+        return bool(_far_of(self._roster))
 
     def _judge(self) -> str:
         judges = {"sender" if sink.judge == "provider" and self._far() else sink.judge for sink in self._sinks}
@@ -717,6 +728,11 @@ class Coordinator:
             control = await Control(self._control_url, self._order.run).connect()
             await control.remove()
             await control.close()
+
+
+def _far_of(roster: Mapping[int, Report]) -> list[int]:
+    """Return the workers that are on other machines."""
+    return sorted(index for index, report in roster.items() if report.boot_id not in {"", boot_id()})
 
 
 async def _unlink(url: str, names: tuple[str, ...], *, until_quiet: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from burst.measure.headway import Seen
+
 
 class Progress(Protocol):
     """Called by the coordinator, often; must return at once."""
@@ -24,8 +26,8 @@ class Progress(Protocol):
         """Learn how long it is until GO."""
         ...
 
-    def delivered(self, settled: int, accepted: int, of: int, elapsed_ns: int) -> None:
-        """Learn how far the burst is."""
+    def delivered(self, seen: Seen, of: int, elapsed_ns: int) -> None:
+        """Learn how far the burst is, and what it waits for when it does not move."""
         ...
 
     def note(self, text: str) -> None:
@@ -48,7 +50,7 @@ class Silence:
     def countdown(self, left_ns: int) -> None:
         """Say nothing."""
 
-    def delivered(self, settled: int, accepted: int, of: int, elapsed_ns: int) -> None:
+    def delivered(self, seen: Seen, of: int, elapsed_ns: int) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:

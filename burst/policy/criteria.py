@@ -292,7 +292,7 @@ def _tell_count(criterion: Criterion, value: float | None, people: str) -> str:
     subject = criterion.subject.replace("_", " ")
     by = "" if criterion.within_ns is None else f" by {_t_plus(criterion.within_ns)}"
     if value is None:
-        return f"{subject}{by} was measured over nothing"
+        return f"nobody measured {subject}{by}"
     if criterion.kind == "share":
         return f"{_honest_percent(criterion, value)} % of {people} {subject}{by}"
     if criterion.subject in EVENTS:

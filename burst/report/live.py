@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from burst.measure.headway import Seen
 from burst.model.units import NS_PER_S, format_count, format_rate
 
 _REDRAW_S = 0.1
@@ -41,6 +42,7 @@ class LiveView:
         self._phase_began_s = time.monotonic()
         self._counted = -1
         self._told_ns = 0
+        self._waited = False
 
     def _bar(self, label: str, total: float | None) -> None:
         self.close()
@@ -106,14 +108,20 @@ class LiveView:
             self._counted = seconds
             self._say(f"{'':<9} T-{seconds} s", style="bold yellow")
 
-    def delivered(self, settled: int, accepted: int, of: int, elapsed_ns: int) -> None:
+    def delivered(self, seen: Seen, of: int, elapsed_ns: int) -> None:
         """Move the bar of the burst; without one, say from time to time how far it is."""
-        share = accepted / of if of else 0.0
+        share = seen.accepted / of if of else 0.0
         told = f"T+{max(elapsed_ns, 0) / NS_PER_S:.1f} s  {share:.1%} accepted"
-        self._move(settled, of, told)
+        how = " in finished batches" if seen.by_batch else ""
+        self._move(seen.settled, of, told + how)
+        if seen.waiting and not self._waited:
+            self.note(seen.waiting)  # once for each standstill: the line that a bar has is too short for it
+        self._waited = bool(seen.waiting)
         if self._bars is None and elapsed_ns - self._told_ns >= TELL_EVERY_NS:
             self._told_ns = elapsed_ns
-            self._say(f"{'':<9} {told}, {format_count(settled)} of {format_count(of)} settled")
+            waiting = f"; {seen.waiting}" if seen.waiting else ""
+            settled = f"{format_count(seen.settled)} of {format_count(of)} settled{how}"
+            self._say(f"{'':<9} {told}, {settled}{waiting}")
 
     def note(self, text: str) -> None:
         """Print a line, above the bar if there is one."""

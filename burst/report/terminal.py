@@ -57,7 +57,8 @@ def print_summary(result: Result, folder: Path, console: Console, *, report: Pat
     if unjudged(result):
         rows += _rows(console, "not judged", unjudged(result))
     for criterion in () if unjudged(result) else result.criteria:
-        told = f"{criterion.name} (measured {criterion_value(criterion.name, criterion.measured)})"
+        value = criterion_value(criterion.name, criterion.measured)
+        told = f"{criterion.name} ({value if criterion.measured is None else f'measured {value}'})"
         rows += _rows(console, "ok" if criterion.ok else "FAILED", told, "green" if criterion.ok else "bold red")
     for number, told in enumerate(stragglers(result)):
         rows += _rows(console, "" if number else "stragglers", told)

@@ -106,3 +106,17 @@ def test_an_interrupted_run_says_by_what(shop: Shop) -> None:
     program.signal(signal.SIGINT)
     assert program.wait() == 130
     assert shop.result()["cause"] == "interrupted by Ctrl-C"
+
+
+def test_a_run_that_waits_for_slow_answers_says_for_how_many(shop: Shop) -> None:
+    text = (
+        "audience: 2000\nsink: {modelled: {silent: 1%}}\nworkers: 1\nretry: {answer_within: 6s}\n"
+        "criteria: [accepted >= 90%]\n"
+    )
+    program = shop.burst("run", shop.scenario(text))
+    assert program.process.returncode == 0, program.err
+    unknown = shop.result()["outcomes"]["unknown"]
+    assert unknown > 0
+    # Those of whom nobody has heard, and no one else of their batches.
+    assert f": {unknown:,} under way (an answer has 6.00 s)" in program.err
+    assert f"{2000 - unknown:,} of 2,000 settled" in program.err

@@ -11,7 +11,7 @@ from burst.report.compare import differences, print_comparison, read_runs, rende
 from burst.report.folder import read_result
 from burst.report.html import write_report
 from burst.report.terminal import print_summary
-from burst.runs.result import ProjectionResult, Reason
+from burst.runs.result import CriterionResult, ProjectionResult, Reason
 
 
 def summary(folder, **options):
@@ -153,3 +153,8 @@ def test_the_three_biggest_reasons_are_told_with_their_counts(sample):
         "16 more, for 2 other reasons: see the report",
     ]
     assert "reasons" not in summary(sample("pass", reasons=[]))
+
+
+def test_what_was_not_measured_is_not_called_measured(sample):
+    text = summary(sample("fail", criteria=[CriterionResult("lost == 0", False, None, 0)]))
+    assert "FAILED       lost == 0 (not measured)" in text
