@@ -125,7 +125,24 @@ def differences(runs: Sequence[RunFolder]) -> list[str]:
         for run in runs
         if run.result.projection is not None
     ]
+    if not all(_same_scale(runs[0], run) for run in runs):
+        told.append("a projection's small run is not held against a run of another scale: no change is told")
     return told
+
+
+def _scale(run: RunFolder) -> int:
+    return 1 if run.result.projection is None else run.result.projection.scale
+
+
+def _same_scale(one: RunFolder, other: RunFolder) -> bool:
+    """Whether the numbers of two runs are of equal parts of what they speak of; the changes of others mean nothing."""
+    return _scale(one) == _scale(other)
+
+
+def _named(at: int, run: RunFolder) -> str:
+    """Return a run's number and name; a projection is called one wherever its numbers stand."""
+    scale = _scale(run)
+    return f"{at + 1} {run.path.name}" + (f" (projection: 1/{scale:,} of it)" if scale > 1 else "")
 
 
 def print_comparison(runs: Sequence[RunFolder], console: Console) -> None:
@@ -189,7 +206,7 @@ def _cells(number: _Number, runs: Sequence[RunFolder]) -> list[tuple[str, str]]:
     cells = []
     for at, run in enumerate(runs):
         value, change = number.read(run.result), ""
-        if at and first and value is not None:
+        if at and first and value is not None and _same_scale(runs[0], run):
             moved = f"{(value - first) * 100:+.2f} pt" if number.share else f"{(value / first - 1) * 100:+.1f} %"
             if any(digit in "123456789" for digit in moved):
                 worse = number.better and (value > first) != (number.better == "more")
@@ -231,7 +248,7 @@ def _blocks(runs: Sequence[RunFolder], width: int) -> list[list[Text]]:
 def _verdicts(runs: Sequence[RunFolder]) -> Html:
     rows = [
         (
-            join((_key(at), f"{at + 1} {run.path.name}")),
+            join((_key(at), _named(at, run))),
             tag("b", WORDS[run.result.verdict]),
             _told(run.result),
         )
@@ -263,14 +280,14 @@ def _numbers(runs: Sequence[RunFolder]) -> Html:
             for said, change in _cells(number, runs)
         ]
         rows.append((number.name, *cells))
-    head = ["", *(f"{at} {run.path.name}" for at, run in enumerate(runs, start=1))]
+    head = ["", *(_named(at, run) for at, run in enumerate(runs))]
     told = "Beside each value its change from the first run; red is for the worse."
     return section("Numbers", tag("p", told), table("Numbers", head, rows, quiet=True), css="wide")
 
 
 def _charts(runs: Sequence[RunFolder]) -> dict[str, Any]:
     charts: dict[str, Any] = {}
-    names = [f"{at} {run.path.name}" for at, run in enumerate(runs, start=1)]
+    names = [_named(at, run) for at, run in enumerate(runs)]
     lines = [(at, *cumulative(run)) for at, run in enumerate(runs)]
     lines = [line for line in lines if line[1]]
     if lines:

@@ -107,6 +107,26 @@ def test_a_comparison_calls_a_projection_one(sample):
     assert not any("projects" in told for told in differences(runs[1:] * 2))
 
 
+def changes(runs):
+    out = io.StringIO()
+    print_comparison(runs, Console(file=out, width=200))
+    return [line for line in out.getvalue().splitlines() if "careful" not in line and (" %  " in line or " pt" in line)]
+
+
+def test_a_projections_small_run_is_not_held_against_a_whole_one(sample):
+    whole = ProjectionResult(scale=100, audience=4_000_000, divided=["audience"])
+    small = sample("one", projection=whole)
+    apart = read_runs([small, sample("pass")])
+    assert not any("+" in line or "-" in line for line in changes(apart))
+    assert differences(apart)[-1].startswith("a projection's small run is not held against a run of another scale")
+    page = render_comparison(apart)
+    assert "1 one (projection: 1/100 of it)" in page
+    assert "2 pass (" not in page
+    equal = read_runs([small, sample("fail", folder="three", projection=whole)])
+    assert any("+" in line or "-" in line for line in changes(equal))
+    assert not any("another scale" in told for told in differences(equal))
+
+
 def test_compare_wants_two_to_eight_runs(sample):
     folder = sample("one")
     for count in (1, 9):
