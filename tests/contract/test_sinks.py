@@ -151,7 +151,8 @@ def _cases(*, network_alone: bool = False) -> list[Any]:
 
 
 every_sink = pytest.mark.parametrize(("name", "settings"), _cases())
-ANSWER_WITHIN_NS = 400 * NS_PER_MS
+ANSWER_WITHIN_NS = 10 * NS_PER_S  # nobody who answers is taken for silent on a busy machine
+SILENT_WITHIN_NS = 400 * NS_PER_MS
 HANG_S = 60.0
 
 
@@ -367,7 +368,7 @@ async def _over_the_network(name: str, settings: dict[str, Any], people: int, wo
         workers,
         clock,
         wake=woken.set,
-        answer_within_ns=ANSWER_WITHIN_NS,
+        answer_within_ns=SILENT_WITHIN_NS if "silent" in settings else ANSWER_WITHIN_NS,
         stand_in=stand_in,
     )
     await sink.open(context)

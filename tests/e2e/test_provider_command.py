@@ -109,10 +109,16 @@ def test_a_second_ctrl_c_ends_it_at_once(shop: Shop, provider):
     for pid in serving:
         os.kill(pid, signal.SIGSTOP)  # it will not stop when it is asked
     program.signal(signal.SIGINT)
-    time.sleep(0.1)
+    wait_for("the first Ctrl-C to be taken", lambda: not pending(program.process.pid, signal.SIGINT))
     program.signal(signal.SIGINT)
     assert program.wait() == 130
     shop.assert_nothing_left()
+
+
+def pending(pid: int, number: int) -> bool:
+    """Tell whether a signal waits for a process: a second one of its kind would be lost."""
+    (mask,) = re.findall(r"ShdPnd:\t(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_kill_9_leaves_nothing(shop: Shop, provider):

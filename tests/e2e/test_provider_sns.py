@@ -224,7 +224,7 @@ async def test_keys_that_are_not_its_own_do_not_open_it(tmp_path):
 
 
 async def test_throttling_counts_messages_and_botocores_retries_get_through(tmp_path):
-    async with Cloud(tmp_path, {"sns": {"quota": {"rate": "20/s", "burst": 20}}}) as cloud:
+    async with Cloud(tmp_path, {"sns": {"quota": {"rate": "8/s", "burst": 20}}}) as cloud:
         sns, patient = cloud.client(), cloud.client(attempts=10)
         batch = entries(*["x"] * 10)
         for _ in range(2):

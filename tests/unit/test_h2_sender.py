@@ -419,8 +419,8 @@ async def test_a_stream_that_was_reset_is_in_doubt_unless_it_was_refused(code, a
 async def test_what_is_overdue_is_cancelled_and_in_doubt_before_the_engine_gives_it_up():
     server = Server(holds=True)
     async with rig(server, answer_within_ns=300 * NS_PER_MS) as made:
-        made.sender.send(made.notes.prepare(30), 0, 30)
         begun_ns = time.monotonic_ns()
+        made.sender.send(made.notes.prepare(30), 0, 30)
         await made.drain(30)
         assert time.monotonic_ns() - begun_ns > 200 * NS_PER_MS
         assert made.outcomes == {(Answer.DOUBTFUL, "no answer in time: cancelled"): 30}

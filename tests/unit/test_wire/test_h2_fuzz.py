@@ -136,6 +136,7 @@ def test_a_minute_of_it_leaves_nothing_behind(role: str) -> None:
     # here, and what is remembered of strings and fields is forgotten before each count.
     huffman_decode(huffman_encode(random.Random(0).randbytes(300_000)))
     until_s = time.monotonic() + LONG_S / len(ROLES)
+    settled = 0
     tracemalloc.start()
     try:
         settled = 0
@@ -147,7 +148,7 @@ def test_a_minute_of_it_leaves_nothing_behind(role: str) -> None:
             live(connection_of(role), pieces, chance)
             if seed == 20_240_211 + 300:
                 settled = left_bytes()
-            if time.monotonic() > until_s:
+            if settled and time.monotonic() > until_s:
                 break
         _, peak = tracemalloc.get_traced_memory()
         left = left_bytes()
