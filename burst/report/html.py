@@ -52,7 +52,8 @@ def render(run: RunFolder) -> str:
     """Return the whole page. The same folder gives the same page."""
     result = run.result
     charts = charts_of(run)
-    parts = _measured(run, charts) if charts or result.workers else _unmeasured(run)
+    # Workers that armed, or died arming, are no reason for a page of empty charts: the story comes first there.
+    parts = _measured(run, charts) if charts or result.outcomes.unsent < result.audience else _unmeasured(run)
     main = tag("main", tag("div", _limited(result), *parts, class_="grid"))
     body = join((_verdict(result), _numerals(result), main, _footer(run)))
     title = f"{WORDS[result.verdict]} {result.scenario} {result.run}"

@@ -61,6 +61,22 @@ def test_a_killed_worker_is_taken_over_and_nobody_gets_it_twice(shop: Shop) -> N
     assert any(entry["kind"] == "worker" and "worker 0 died" in entry["what"] for entry in shop.journal())
 
 
+def test_the_last_words_of_a_worker_that_dies_in_mid_run_are_kept_and_are_the_cause_of_a_no_go(shop: Shop) -> None:
+    program, workers = start(shop, "--set", "criteria.0=rejected >= 1")
+    shard = shop.shards()[0]
+    roster = f"{{burst:{shop.folder.name}:ctl}}:roster"
+    # What a worker does that fails: it says why, and ends. Its last report has nothing else in it.
+    words = {"worker": 0, "state": "failed", "pid": workers[0], "error": "the sink broke\n  look at it"}
+    shard.hset(roster, "0", json.dumps(words))
+    os.kill(workers[0], signal.SIGKILL)
+    result = finish(shop, program)
+    told = "worker 0 died (status -9): the sink broke (look at it)"
+    assert result["cause"] == told
+    assert told in result["notes"]
+    assert [entry["what"] for entry in shop.journal() if entry["kind"] == "worker"] == [told]
+    assert f"{told}; the others take over its batches" in program.err
+
+
 @pytest.mark.slow
 def test_a_killed_workers_doubtful_pushes_are_sent_again_when_asked_and_counted(shop: Shop) -> None:
     program, workers = start(shop, "--set", "retry.on_unknown=resend")

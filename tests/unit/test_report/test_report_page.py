@@ -10,7 +10,7 @@ from burst.page.document import embed_json
 from burst.page.elements import Html, html, table, tag
 from burst.report.folder import read_run
 from burst.report.html import render, write_report
-from burst.runs.result import Generator, Outcomes, Reason
+from burst.runs.result import Generator, Outcomes, Reason, WorkerResult
 
 HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\" onload='x' &amp;"
 FETCHES = {"src", "srcset", "poster", "action", "background", "ping", "manifest", "formaction"}
@@ -238,6 +238,12 @@ def test_what_lies_behind_a_verdict_stands_in_its_headline(page):
     assert "What to do: start it" in told
     assert told.index("What to do:") < told.index("accepted by T+")
     assert "Cause:" not in page("pass").text
+
+
+def test_a_run_whose_workers_died_arming_shows_its_story_and_no_empty_charts(page):
+    told = page("aborted", workers=[WorkerResult(0, state="killed")]).text
+    assert "No picture" not in told
+    assert "Was it the generator?" not in told
 
 
 def test_the_story_never_says_before_go_of_what_came_after_it(sample):
