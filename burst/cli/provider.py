@@ -31,7 +31,7 @@ import click
     default="127.0.0.1:8444",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where its control API listens; loopback only.",
+    help="Where its control API listens (port 0: any); loopback only. A second stand-in wants another.",
 )
 @click.option(
     "--folder",
@@ -41,8 +41,18 @@ import click
 @click.option(
     "--name", "names", multiple=True, help="A host name the certificate shall be good for, beside loopback's."
 )
-@click.option("--run", "run_name", default="", help="The run whose notifications are to be witnessed.")
-@click.option("--audience", type=click.IntRange(min=0), default=0, help="How many people that run has.")
+@click.option(
+    "--run",
+    "run_name",
+    default="",
+    metavar="NAME",
+    help="Count who gets what of a client's own run: --audience and --witness go with it. People are known by ids in "
+    "what arrives, UUIDs like RRRRRRRR-RRRR-8RRR-8000-IIIIIIIIIIII: R from the SHA-256 of NAME, I the person's number "
+    "in hex (docs/provider.md, A witness by hand). A burst run keeps a witness of its own, and does not need this.",
+)
+@click.option(
+    "--audience", type=click.IntRange(min=0), default=0, help="How many people that run has: numbers from 0 on."
+)
 @click.option(
     "--witness", type=click.Path(path_type=Path, file_okay=False), help="A folder for the witness of that run."
 )
