@@ -1,9 +1,10 @@
 """The SQS sink, ten messages a signed call, beside aiobotocore and wrk. ``python -m tests.bench.bench_sqs``.
 
-Client on one core, server on the other: an nginx that answers every call alike (so the bodies must be alike, 300 bytes
-each; every MD5 is checked against that of what was sent), and the stand-in with signatures checked and a witness kept,
-for distinct tokens and ids, in plain text and over TLS. A request of the table is a message, but wrk's: ten of them are
-a call that it posts unsigned and does not read.
+Client on one core, server on the other: an nginx that answers every call alike (so the bodies must be alike; every MD5
+is checked against that of what was sent), and the stand-in with signatures checked and a witness kept, for distinct
+tokens and ids, in plain text and over TLS. A message is that of ``scenarios/sqs-loopback.yaml``, everywhere as
+long. A request of the table is a message, but wrk's: ten of them are a call that it posts unsigned and does not
+read.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _ROUNDS = 3
 _PEOPLE = 1_000_000
 _SLOW_PEOPLE = 15_000
 _CONNECTIONS = 32
-_BODY = json.dumps({"id": "x", "text": "a" * 280})
+_TEMPLATE = json.dumps({"id": "${id}", "token": "${token}", "platform": "${platform}"}, separators=(",", ":"))
+_BODY = _TEMPLATE.replace("${id}", "0" * 36).replace("${token}", "a" * 64).replace("${platform}", "ios")
 _ANSWER = json.dumps(
     {
         "Successful": [
@@ -139,6 +141,7 @@ class _StandIn(_Served):
             "seed": 1,
             "aws_file": self.keys,
         }
+        self.body = _TEMPLATE
         if tls:
             authority = Authority.create(self.folder / "authority")
             brief |= {"certificate": str(authority.certificate), "key": str(authority.key)}
@@ -185,7 +188,7 @@ def _wrk(server: Server) -> Spent:
     served = cast("_Served", server)
     script = served.folder / "post.lua"
     script.write_text(
-        'wrk.method = "POST"\nwrk.body = string.rep("a", 4300)\n'
+        'wrk.method = "POST"\nwrk.body = string.rep("a", 2000)\n'
         'wrk.headers["Content-Type"] = "application/x-amz-json-1.0"\n'
     )
     url = served.order(0).url

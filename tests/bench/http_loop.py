@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from burst.engine.slots import Slots
 from burst.fleet.clock import MonotonicClock
 from burst.model.outcome import State
 from burst.model.ports import NEVER_NS, SinkContext
-from burst.model.scenario import Batching, RetrySettings, Route, SinkChoice, SyntheticAudience
+from burst.model.scenario import Batching, RetrySettings, Route, SinkChoice, SyntheticAudience, WorkerSettings
 from burst.policy.pacing import Pace
 from burst.policy.routing import Router
 from burst.queues.shard import Held
@@ -29,6 +30,8 @@ from burst.sinks.http_settings import HttpSettings
 from tests.bench.order import Order
 from tests.bench.servers import RUN
 from tests.bench.spent import read_order, stamps
+
+_WINDOW = WorkerSettings().window
 
 
 class Worker:
@@ -67,9 +70,11 @@ class Worker:
     async def run(self) -> None:
         """Send everything, await every answer."""
         pump, loop = self._pump, asyncio.get_running_loop()
-        pump.accept(0, self._held)
+        left = deque(self._held)
         pump.go_ns = self._clock.now_ns()
-        while not pump.idle:
+        while left or not pump.idle:
+            while left and pump.people < _WINDOW:
+                pump.accept(0, [left.popleft()])
             if pump.step():
                 await asyncio.sleep(0)
                 continue
