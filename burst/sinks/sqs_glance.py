@@ -21,8 +21,8 @@ _VALUES = re.compile(rb'"(Id|MessageId|MD5OfMessageBody)":"([0-9A-Za-z\-]{1,80})
 _ID, _MESSAGE, _DIGEST = b"Id", b"MessageId", b"MD5OfMessageBody"
 _NAMES = (_ID, _MESSAGE, _DIGEST)
 _DIGEST_WIDTH = 32
-# What may stand in a message's id: nothing that ends a text of JSON or a line of a head. UUIDs are within these.
-_LOWEST, _HIGHEST, _BACKSLASH = ord("-"), ord("f"), ord("\\")
+_FREE = b"0123456789abcdef-"
+_IS_FREE = np.isin(np.arange(256), np.frombuffer(_FREE, dtype=np.uint8))
 _LEARN_EVERY_NS = 20 * NS_PER_MS  # it takes 0.2 ms: where no answer is like another, a hundredth of the time
 _MOST = 64
 
@@ -69,23 +69,29 @@ class Looks:
         The MD5s are given as they are, and stand in hex in the answers.
         """
         rows = np.frombuffer(answers, dtype=np.uint8).reshape(-1, self._sample.size)
-        count = rows.shape[0]
         same = rows == self._sample
         same |= self._varies
+        found_ids, found_digests, hexed = self._ids.of(rows), self._digests.of(rows), hexlify(digests)
+        free = [places.of(rows) for places in self._free]
+        # Of texts, and in one piece, it takes a third of the time: nearly always all answers are good.
+        if (
+            found_digests.tobytes() == hexed
+            and found_ids.tobytes() == ids
+            and not any(one.tobytes().translate(None, _FREE) for one in free)
+            and same.all()
+        ):
+            return [True] * len(rows)
         right = [
             same,
-            self._ids.of(rows)[:, :, 0] == np.frombuffer(ids, dtype=np.uint8).reshape(count, -1),
-            self._digests.of(rows) == np.frombuffer(hexlify(digests), dtype=np.uint8).reshape(count, -1, _DIGEST_WIDTH),
+            found_ids == _like(ids, found_ids),
+            found_digests == _like(hexed, found_digests),
+            *(_IS_FREE[one] for one in free),
         ]
-        for places in self._free:
-            found = places.of(rows)
-            right += [(found - np.uint8(_LOWEST)) <= _HIGHEST - _LOWEST, found != _BACKSLASH]
-        if all(column.all() for column in right):
-            return [True] * count
-        good = np.ones(count, dtype=np.bool_)
-        for column in right:
-            good &= column.reshape(count, -1).all(axis=1)
-        return [bool(one) for one in good]
+        return [all(column[at].all() for column in right) for at in range(len(rows))]
+
+
+def _like(text: bytes, places: np.ndarray) -> np.ndarray:
+    return np.frombuffer(text, dtype=np.uint8).reshape(places.shape)
 
 
 class Glances:
