@@ -90,7 +90,7 @@ class CallColumns:
         rows, together, (count, step) = len(calls), b"".join(calls), self._shape_step
         same = np.frombuffer(together, dtype=np.uint8).reshape(rows, self._size) == self._template
         same |= self._varies
-        if not same.all():
+        if np.count_nonzero(same) != same.size:
             return None
         strides = self._size, step
         for at, kind, into, value in self._ways:

@@ -16,6 +16,7 @@ except ImportError:  # a Python that was built without it
     _md5 = _openssl_md5
 
 DIGEST_WIDTH = 32  # hex digits
+_DIGEST = np.dtype(f"V{DIGEST_WIDTH}")
 
 
 def md5_hex(text: bytes) -> str:
@@ -31,4 +32,4 @@ def md5_hexes(texts: list[bytes]) -> list[str]:
 def md5_rows(texts: Iterable[bytes]) -> npt.NDArray[np.void]:
     """Return the digest of each text, in hex, as it stands in a message: one an element, ``DIGEST_WIDTH`` wide."""
     digits = hexlify(b"".join([one.digest() for one in map(_md5, texts)]))
-    return np.frombuffer(digits, dtype=f"V{DIGEST_WIDTH}")
+    return np.frombuffer(digits, dtype=_DIGEST)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 _AT_ONCE = 2048
-_WIDTH = 36
+_BYTES, _WIDTH = 16, 36
 #: Where groups of digits stand in the text, and where they are taken from.
 _GROUPS = ((0, 0, 8), (9, 8, 4), (14, 12, 4), (19, 16, 4), (24, 20, 12))
 
@@ -23,7 +23,7 @@ class Uuids:
 
     def __init__(self) -> None:
         self._random = np.random.Generator(np.random.SFC64())
-        self._block = self._make(0)
+        self._block: npt.NDArray[np.void] = np.empty(0, dtype=f"V{_WIDTH}")
         self._next = 0
 
     def rows(self, count: int) -> npt.NDArray[np.void]:
@@ -44,11 +44,12 @@ class Uuids:
         return self.rows(1).tobytes().decode()
 
     def _make(self, count: int) -> npt.NDArray[np.void]:
-        raw = np.frombuffer(bytearray(self._random.bytes(16 * count)), dtype=np.uint8).reshape(count, 16)
+        raw = np.frombuffer(bytearray(self._random.bytes(_BYTES * count)), dtype=np.uint8).reshape(count, _BYTES)
         raw[:, 6] = raw[:, 6] & 0x0F | 0x40
         raw[:, 8] = raw[:, 8] & 0x3F | 0x80
-        digits = np.frombuffer(hexlify(raw.data), dtype=np.uint8).reshape(count, 32)
+        digits = hexlify(raw.data)
         text = np.full((count, _WIDTH), ord("-"), dtype=np.uint8)
-        for at, start, width in _GROUPS:
-            text[:, at : at + width] = digits[:, start : start + width]
+        for at, start, width in _GROUPS:  # as texts, not digits: each is moved as one
+            texts: npt.NDArray[np.void] = np.ndarray(count, f"V{width}", digits, start, 2 * _BYTES)
+            np.ndarray(count, f"V{width}", text, at, _WIDTH)[:] = texts
         return text.view(f"V{_WIDTH}").reshape(count)
