@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -77,6 +78,7 @@ def provider(
 
     Stop it with Ctrl-C. What it does is a behaviour file's to say, and its control API's while it runs.
     """
+    from burst.cli.provider_words import words
     from burst.wiring.provider import ProviderCommand, provider_command
 
     return provider_command(
@@ -94,5 +96,6 @@ def provider(
             witness=witness,
             seed=seed,
             as_json=as_json,
+            words=partial(words, client_certificates=client_certificates),
         )
     )

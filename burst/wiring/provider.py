@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class ProviderCommand:
     witness: Path | None
     seed: int
     as_json: bool
+    words: Callable[[Mapping[str, Any]], str]
+    """Puts the facts of a stand-in that is ready into what a person is told, unless ``as_json``."""
 
 
 def provider_command(command: ProviderCommand) -> int:
@@ -92,7 +94,7 @@ async def _serve(command: ProviderCommand, behaviour: Mapping[str, Any], folder:
             await asyncio.to_thread(_make_folder, command.witness)
         await supervisor.start()
         await control.start(command.control)
-        _announce(supervisor, control, as_json=command.as_json)
+        _announce(supervisor, control, command)
         await _watch(supervisor, stop, quiet=command.as_json or not sys.stderr.isatty())
     finally:
         await control.stop()
@@ -125,7 +127,7 @@ def _make_folder(path: Path) -> None:
         raise BurstError(f"--witness {path}: {error.strerror}", hint="is it a folder this user may write to?") from None
 
 
-def _announce(supervisor: Supervisor, control: Control, *, as_json: bool) -> None:
+def _announce(supervisor: Supervisor, control: Control, command: ProviderCommand) -> None:
     authority, tls = supervisor.authority, supervisor.house.tls
     assert authority is not None
     facts: dict[str, Any] = {
@@ -142,18 +144,7 @@ def _announce(supervisor: Supervisor, control: Control, *, as_json: bool) -> Non
         "team_id": authority.team_id,
         "witness": [str(path) for path in supervisor.parts()],
     }
-    if as_json:
-        sys.stdout.write(json.dumps(facts) + "\n")
-    else:
-        words = {"urls": "listens on", "key": "signing key", "key_id": "key id", "team_id": "team id"}
-        words |= {"aws": "AWS credentials", "google": "service account"}
-        words |= {"client_certificate": "client certificate", "client_key": "client key", "ca": "CA"}
-        dialects = facts.pop("dialects")
-        facts["urls"] = [f"{url}  {dialects[url]}" for url in facts["urls"]]
-        for name, value in facts.items():
-            for one in value if isinstance(value, list) else [value]:
-                if one is not None:
-                    sys.stdout.write(f"{words.get(name, name):<20}{one}\n")
+    sys.stdout.write(json.dumps(facts) + "\n" if command.as_json else command.words(facts))
     sys.stdout.flush()
 
 

@@ -92,6 +92,15 @@ async def test_it_says_where_it_is_and_what_lets_a_client_in(shop: Shop, provide
     shop.assert_nothing_left()
 
 
+def test_a_queue_says_what_its_clients_need_and_nothing_of_apple(shop: Shop) -> None:
+    program = shop.start("provider", "--no-tls", "--listen", "sqs=127.0.0.1:0", "--control", "127.0.0.1:0")
+    said = wait_for("what it says", lambda: program.out if "AWS_SHARED_CREDENTIALS_FILE" in program.out else "")
+    assert "export AWS_ENDPOINT_URL_SQS=http://127.0.0.1:" in said
+    assert not any(word in said for word in ("signing key", "team id", "client key"))
+    program.signal(signal.SIGTERM)
+    assert program.wait() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_ctrl_c_ends_it_in_order_with_clients_on_it(shop: Shop, provider, number):
     program, facts = provider("--no-tls", "--processes", "2")
