@@ -21,6 +21,7 @@ AT_ONCE = 32  # calls: their bodies and answers stay in the CPU's second cache
 PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_:-"
 """What may stand in a place: JSON never escapes it, and SQS takes it."""
 _HEX = b"0123456789abcdef"
+_OCTET = np.dtype(np.uint8)
 
 Texts = npt.NDArray[np.void]
 """Texts of one width, one an element."""
@@ -88,7 +89,7 @@ class CallColumns:
         ``AT_ONCE`` calls at most. None where one of them is not what it looked like.
         """
         rows, together, (count, step) = len(calls), b"".join(calls), self._shape_step
-        same = np.frombuffer(together, dtype=np.uint8).reshape(rows, self._size) == self._template
+        same = np.ndarray((rows, self._size), _OCTET, together) == self._template
         same |= self._varies
         if np.count_nonzero(same) != same.size:
             return None

@@ -80,10 +80,8 @@ class SqsDesk(CallDesk):
 
     def _end_turn(self) -> None:
         """Take the calls that were kept, tell the witness of everybody, and only then answer."""
-        passed: list[tuple[_SqsLink, bytes, bytes | None]] = []
         kept, self._kept = self._kept, {}
-        for shape, calls in kept.items():
-            self._take_alike(shape, calls, passed)
+        passed = [(calls, self._take_alike(shape, calls)) for shape, calls in kept.items()]
         self._gathers = False
         seen, self._seen = self._seen, []
         if seen:
@@ -93,25 +91,22 @@ class SqsDesk(CallDesk):
         owed, self._owed = self._owed, []
         for link, request, reply in owed:
             self._answer(link, request, reply)
-        for kept_by, data, answer in passed:
-            kept_by.pass_on(data, answer)
+        for calls, answers in passed:
+            for (kept_by, data), answer in zip(calls, answers, strict=True):
+                kept_by.pass_on(data, answer)
         if kept:
             self.noticed()
 
-    def _take_alike(
-        self,
-        shape: Shape,
-        calls: list[tuple[_SqsLink, bytes]],
-        passed: list[tuple[_SqsLink, bytes, bytes | None]],
-    ) -> None:
+    def _take_alike(self, shape: Shape, calls: list[tuple[_SqsLink, bytes]]) -> list[bytes | None]:
+        """Take calls that were kept; return their answers, None for those that are to be read."""
         people, answers = self.sqs.glance(shape, [data for _, data in calls])
         if people:
             self._seen.append(read_digits(people))
-        for (link, data), answer in zip(calls, answers, strict=True):
-            passed.append((link, data, answer))
+        for (link, _), answer in zip(calls, answers, strict=True):
             if answer is not None:
                 self.sums.requests += 1
                 cast("Visit", link.visit).requests += 1
+        return answers
 
     def _answer_in_time(self, link: CallLink, request: Request, reply: Reply, now_ns: int) -> None:
         """Answer when it is time, and never before the witness knows."""
