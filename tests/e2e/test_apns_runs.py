@@ -19,13 +19,17 @@ sink:
 workers: {workers}
 queue: {{shards: 1}}
 {more}
-criteria: ["accepted within 10s >= 90%", "lost == 0", "duplicates == 0", "early == 0"]
+criteria: ["accepted within 10s >= 90%"{counted}]
 """
 
 
 def scenario(shop: Shop, people=2000, behaviour="", apns="", workers=1, more="", tls="false") -> str:
+    # Without the stand-in's witness nobody counts what arrives, and criteria that ask for it are refused.
+    counted = "" if "endpoint:" in apns else ', "lost == 0", "duplicates == 0", "early == 0"'
     return shop.scenario(
-        SCENARIO.format(people=people, behaviour=behaviour, apns=apns, workers=workers, more=more, tls=tls)
+        SCENARIO.format(
+            people=people, behaviour=behaviour, apns=apns, workers=workers, more=more, tls=tls, counted=counted
+        )
     )
 
 
