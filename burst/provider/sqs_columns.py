@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from burst.model.identity import ID_WIDTH
 from burst.provider.sqs_digest import DIGEST_WIDTH
-from burst.wire.stencil import Places
 
 AT_ONCE = 32  # calls: their bodies and answers stay in the CPU's second cache
 PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_:-"
@@ -23,6 +22,8 @@ PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_:-"
 _HEX = b"0123456789abcdef"
 _OCTET = np.dtype(np.uint8)
 
+Places = Sequence[tuple[int, int]]
+"""Where something stands: first byte, and the one behind the last; ascending, apart."""
 Texts = npt.NDArray[np.void]
 """Texts of one width, one an element."""
 

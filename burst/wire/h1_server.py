@@ -146,11 +146,6 @@ class ServerCodec:
             or len(self._held)
         )
 
-    def passed(self) -> None:
-        """Take note of a request that the owner has read by itself, ``between`` others: pause as after any."""
-        self.paused = self._one_at_a_time
-        self._waiting, self._waiting_from = b"", 0
-
     def feed(self, data: bytes | memoryview) -> list[Request]:
         """Take bytes in; return the requests that became whole, in order.
 
