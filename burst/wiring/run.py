@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from burst.audience.opening import open_audience
-from burst.engine.coordinator import Coordinator, RunOrder
+from burst.engine.coordinator import Coordinator
 from burst.engine.go import GoWhen
 from burst.engine.progress import Progress
+from burst.engine.run_order import RunOrder
 from burst.engine.worker import run_worker
 from burst.model.scenario import FileAudience
 from burst.queues.link import check_url
