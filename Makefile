@@ -38,7 +38,7 @@ check: $(VENV)/.dev  ## linters, types, floors
 	@PYTHONPATH=. $(BIN)/lint-imports
 
 prove: $(VENV)/.dev  ## the slow proofs
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
