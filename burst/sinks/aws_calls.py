@@ -98,8 +98,12 @@ class AwsCalls:
 
     def request(self, body: bytes) -> bytes | list[bytes]:
         """Return a whole request, signed now."""
-        head = self.headers(body, time.time() + self.skew_s)
-        return head + body if len(body) <= _ONE_PIECE else [head, body]
+        now_s = time.time() + self.skew_s
+        return self._whole(body, now_s) if len(body) <= _ONE_PIECE else [self.headers(body, now_s), body]
+
+    def _whole(self, body: bytes, now_s: float) -> bytes:
+        assert self._shape is not None, "open() comes first"
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._start, self._shape.lines(body, now_s), len(body), body)
 
     def whole(self, body: bytes, fields: Sequence[tuple[str, str]] | None = None) -> bytes:
         """Return a whole request, signed now, in one piece: what ``H1Sender.ask`` takes. ``fields`` replace the usual.
@@ -108,7 +112,7 @@ class AwsCalls:
         """
         now_s = time.time() + self.skew_s
         if fields is None:
-            return self.headers(body, now_s) + body
+            return self._whole(body, now_s)
         assert self._signer is not None, "open() comes first"
         all_fields = [("Host", self._host), *fields]
         lines = sign(self._signer, "POST", self._path, self._query, all_fields, body, now_s)

@@ -18,6 +18,7 @@ from burst.sinks.sqs_settings import SqsSettings
 from burst.wire.layout import Rows
 
 _NAMES = ("token", "index", "id")
+_AT_ONCE = 500  # MD5s, in 0.15 ms: a call's ten by themselves take a quarter longer each
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Singles:
         self._entries: Run | None = None
         self._bodies: Run | None = None
         self._digested: Run | None = None
-        self._same = b""  # the digest of all bodies, where they are alike
+        self._body_digests = b""  # of the first so many: calls are answered in about the order they are made in
         self._sizes: list[int] = []  # of the messages before each position, where they are not all alike
         self._size = 0
 
@@ -146,8 +147,11 @@ class Singles:
         if self._bodies is None:
             self._bodies = self._run("body")
             if self._bodies.alike:
-                self._same = _digests(self._bodies, 0, 1) * self._per_call
-        return self._same[: DIGEST_BYTES * (hi - lo)] or _digests(self._bodies, lo, hi)
+                self._body_digests = _digests(self._bodies, 0, 1) * self._batch.count
+        made = len(self._body_digests) // DIGEST_BYTES
+        if hi > made:
+            self._body_digests += _digests(self._bodies, made, min(self._batch.count, max(hi, made + _AT_ONCE)))
+        return self._body_digests[DIGEST_BYTES * lo : DIGEST_BYTES * hi]
 
     def attribute_digests(self, lo: int, hi: int) -> list[str]:
         """Return the MD5 of each message's attributes, in hex; empty texts where there are none."""

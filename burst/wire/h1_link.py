@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiofastnet
@@ -13,7 +13,6 @@ from burst.wire.h1_client import ClientCodec, Response
 from burst.wire.redial import WrongProtocolError
 
 if TYPE_CHECKING:
-    from burst.model.batch import Int64Column
     from burst.model.ports import Prepared
 
 RECEIVE_BYTES = 256 * 1024
@@ -109,7 +108,7 @@ class Owner(Protocol):
 class H1Link(aiofastnet.Protocol):
     """One connection on one socket.
 
-    A call under way is ``prepared``, ``lo``, ``hi`` (the people it carries), their ``tickets``, and ``sent_ns``.
+    A call under way is ``prepared``, ``lo``, ``hi`` (the people it carries) and ``sent_ns``.
     """
 
     def __init__(self, owner: Owner) -> None:
@@ -129,7 +128,7 @@ class H1Link(aiofastnet.Protocol):
         self.unsent = False  # nothing of that call can have left: the first write failed
         self.prepared: Prepared | None = None
         self.lo = self.hi = 0
-        self.tickets: Sequence[int] | Int64Column = []
+        self._tickets: list[int] | None = []  # None: not taken out of ``prepared`` yet
         self.sent_ns = 0  # of the last call; before the first, when the connection was made
         self.asked: asyncio.Future[Response] | None = None  # a call that carries nobody, and who waits for its answer
         self.fault: Exception | None = None
@@ -158,6 +157,14 @@ class H1Link(aiofastnet.Protocol):
         """Whether a call is under way."""
         return self._fresh or self._reading
 
+    @property
+    def tickets(self) -> list[int]:
+        """Of the people that the call under way carries."""
+        if self._tickets is None:
+            assert self.prepared is not None
+            self._tickets = self.prepared.tickets[self.lo : self.hi].tolist()
+        return self._tickets
+
     # -- a call ----------------------------------------------------------------------------------------------------
 
     def call(
@@ -166,14 +173,14 @@ class H1Link(aiofastnet.Protocol):
         prepared: Prepared,
         lo: int,
         hi: int,
-        tickets: Sequence[int] | Int64Column,
+        tickets: list[int] | None,
         now_ns: int,
     ) -> None:
-        """Write a request; the connection must be free."""
+        """Write a request; the connection must be free. ``tickets`` are those of lo..hi, where they are at hand."""
         self.prepared = prepared
         self.lo = lo
         self.hi = hi
-        self.tickets = tickets
+        self._tickets = tickets
         self.sent_ns = now_ns
         self._fresh = True
         if type(request) is bytes:
@@ -185,7 +192,7 @@ class H1Link(aiofastnet.Protocol):
 
     def ask(self, request: bytes, now_ns: int) -> asyncio.Future[Response]:
         """Write a request that carries nobody; return what its answer will be. The connection must be free."""
-        self.prepared, self.tickets, self.sent_ns = None, [], now_ns
+        self.prepared, self._tickets, self.sent_ns = None, [], now_ns
         self._reading = True
         self._codec.expect()
         self.asked = asyncio.get_running_loop().create_future()
@@ -212,7 +219,7 @@ class H1Link(aiofastnet.Protocol):
             return
         familiar = self._familiar
         if count == familiar.size and _raw.startswith(familiar.last):
-            familiar.people.extend(self.tickets)
+            familiar.people.extend(self._tickets or self.tickets)
         else:
             data, held = bytes(_view[:count]), self._owner.held
             if held is not None:
@@ -225,7 +232,7 @@ class H1Link(aiofastnet.Protocol):
             if people is None:
                 self._read(data)
                 return
-            people.extend(self.tickets)
+            people.extend(self._tickets or self.tickets)
         self._fresh = False
         self._idle.append(self)
         if not self._owner.woken:

@@ -244,7 +244,7 @@ class H1Sender:
                     left += caller.cost(prepared, lo, end)
                     break
             request = caller.request(prepared, lo, end)
-            idle.pop().call(request, prepared, lo, end, prepared.tickets[lo:end], now_ns)
+            idle.pop().call(request, prepared, lo, end, None, now_ns)
             calls -= 1
             lo = end
         if ration is not None:
@@ -293,7 +293,7 @@ class H1Sender:
                 self._glancer.learn(link.prepared, link.lo, link.hi, whole, response.body)
             return
         people = self._people(verdict)
-        people.extend(link.tickets)  # of an array, += would be a sum
+        people += link.tickets
         if whole and len(whole) <= _LONGEST_FAMILIAR:
             self.pool.familiar.learn(whole, people)
 
