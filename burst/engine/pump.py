@@ -34,6 +34,7 @@ RETRY_EVERY_NS = 10 * NS_PER_MS  # retries gather for that long: a batch's then 
 SHARED_LEDGER = "-here"  # ends the consumer names of workers that share the coordinator's ledger
 SEND_BEFORE_POLL = 8192  # people sent before answers are looked at again
 
+_SENT, _ACCEPTED = int(State.SENT), int(State.ACCEPTED)  # numpy takes 0.5 us to read an enum's value, each time
 _ATTEMPTS_USED_UP, _NO_ANSWER, _TOO_LATE, _TAKEN_OVER, _ABORTED = range(1, 6)
 OWN_REASONS = (
     "",
@@ -312,7 +313,7 @@ class Pump:
         rows, slots, fresh = self._slots.locate(answers.tickets)
         indexes = self._slots.indexes_of(rows, slots)
         states = self._ledger.states
-        live = states[indexes] == State.SENT
+        live = states[indexes] == _SENT
         if fresh is not None:
             live &= fresh
         codes, reasons, after = answers.codes, answers.reasons, answers.retry_after_ns
@@ -323,7 +324,7 @@ class Pump:
             after = None if after is None else after[live]
         self._slots.answered_ns[rows] = answers.answered_ns
         if not codes.any():
-            states[indexes] = State.ACCEPTED
+            states[indexes] = _ACCEPTED
             self._conclude(slots)
             return
         if reasons is not None:

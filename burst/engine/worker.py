@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import socket
@@ -200,6 +201,8 @@ class Worker:
                 if room <= 0:
                     break
         self._prefetched = self.pump.people
+        gc.collect()  # 25 ms, which it would take at some time after GO
+        gc.freeze()  # and what stands now will stand to the end: it need not be looked through again
         await self._report("armed")
 
     def _prefetch_allowed(self) -> int:

@@ -11,11 +11,13 @@ from burst.provider.dribble import Dribble
 from burst.provider.visit import Visit
 from burst.wire.h1 import H1Error
 from burst.wire.h1_server import Request, ServerCodec
+from burst.wire.landing import Landing
 
 RECEIVE_BYTES = 256 * 1024
 BACKLOG_BYTES = 64 * 1024
 
-_raw = memoryview(bytearray(RECEIVE_BYTES))  # one for all connections: what is read is taken in before the next read
+_landing = Landing(RECEIVE_BYTES)
+_view = _landing.view
 
 
 class CallOwner(Protocol):
@@ -72,15 +74,13 @@ class CallLink(aiofastnet.Protocol):
         self.transport.set_write_buffer_limits(high=BACKLOG_BYTES)
         self._owner.opened(self)
 
-    def get_buffer(self, _size_hint: int) -> memoryview:
-        """Return where the next bytes belong."""
-        return _raw
+    get_buffer = _landing.__getitem__  # where the next bytes belong
 
     def buffer_updated(self, count: int) -> None:
         """Take bytes in."""
         if self.closing:
             return
-        codec, data = self._codec, bytes(_raw[:count])
+        codec, data = self._codec, bytes(_view[:count])
         waited = codec.paused
         if self._kept is not None:
             self._kept += data

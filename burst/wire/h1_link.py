@@ -10,6 +10,7 @@ import aiofastnet
 
 from burst.wire.h1 import H1Error
 from burst.wire.h1_client import ClientCodec, Response
+from burst.wire.landing import Landing
 from burst.wire.redial import WrongProtocolError
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ FAMILIAR = 256  # answers that are kept in mind
 LINGER_S = 5.0  # a peer that reads nothing has so long to take what was written before the close
 _ONE_RECORD = 16 * 1024  # TLS: more than this is written in several pieces (RFC 8446, section 5.1)
 
-_raw = bytearray(RECEIVE_BYTES)  # one for all connections: what is read is taken in before the next read
-_view = memoryview(_raw)
+_landing = Landing(RECEIVE_BYTES)
+_raw, _view = _landing.raw, _landing.view
 
 
 class Familiar:
@@ -206,9 +207,7 @@ class H1Link(aiofastnet.Protocol):
 
     # -- what comes ------------------------------------------------------------------------------------------------
 
-    def get_buffer(self, _size_hint: int) -> memoryview:
-        """Return where the next bytes belong."""
-        return _view
+    get_buffer = _landing.__getitem__  # where the next bytes belong
 
     def buffer_updated(self, count: int) -> None:
         """Take bytes in."""

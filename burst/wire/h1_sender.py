@@ -421,6 +421,6 @@ class H1Sender:
 def _same_for_all(tickets: Int64Column, verdict: Verdict, now_ns: int) -> Answers:
     """Return one answer for several."""
     answer, reason, after_ns = verdict
-    codes = np.full(tickets.size, answer, dtype=np.uint8)
+    codes = np.full(tickets.size, answer, dtype=np.uint8) if answer else np.zeros(tickets.size, dtype=np.uint8)
     waits = np.full(tickets.size, after_ns, dtype=np.int64) if after_ns else None
     return Answers(tickets, codes, now_ns, waits, np.full(tickets.size, reason, dtype=np.uint8) if reason else None)

@@ -1,7 +1,8 @@
 """The HTTP sink in the engine's own pump beside wrk: the same requests to the same nginx over as many connections.
 
-Client on one core, nginx on the other. wrk sends one request over and over, or 20,000 that its script made before. All
-of burst's differ in id, index and token; rendering them is part of what is measured, as are ledger and stamps.
+Client on one core, nginx on the other. wrk sends one request over and over, or 20,000 that its script made before, or
+makes each when it sends it, as burst does: all of burst's differ in id, index and token; rendering them is part of what
+is measured, as are ledger and stamps.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _BODY = (
     '{{"id":"{ident}","event":"bench","run":"bench","index":"000000","token":"' + _TOKEN + '","platform":"ios",'
     '"tenant":"","lane":"main"}}'
 )
-_DISTINCT = """
+_MADE_BEFORE = """
 local made, at, body = {}, 0, wrk.body
 function init(args)
   for number = 1, 20000 do
@@ -43,6 +44,19 @@ function request()
   return made[at]
 end
 """
+_MADE_THEN = """
+local at, body = 0, wrk.body
+local ident = 'PREFIX' .. string.rep('0', 12)
+local from, to = body:find(ident, 1, true)
+local first, rest = body:sub(1, from - 1), body:sub(to + 1)
+local between, behind = rest:match('^(.-"token":")%x+(".*)$')
+function request()
+  at = at + 1
+  local id = string.format('PREFIX%012x', at)
+  wrk.headers['burst-id'] = id
+  return wrk.format(nil, '/', nil, first .. id .. between .. string.format('%064x', at) .. behind)
+end
+"""
 
 
 def measure(order: Order) -> Spent:
@@ -53,8 +67,8 @@ def measure(order: Order) -> Spent:
     return Spent(order.requests, told["wall_s"], told["cpu_s"])
 
 
-def measure_wrk(order: Order, *, distinct: bool = False) -> Spent:
-    """Shoot with wrk for a while: one request over and over, or 20,000 that were made before."""
+def measure_wrk(order: Order, script_text: str = "") -> Spent:
+    """Shoot with wrk for a while: one request over and over, or those of a script."""
     if shutil.which("wrk") is None:
         raise NotInstalledError("apt-get install wrk")
     prefix = id_prefix(RUN, NOTIFICATION).decode()
@@ -64,8 +78,7 @@ def measure_wrk(order: Order, *, distinct: bool = False) -> Spent:
         script.write_text(
             f"wrk.method = 'POST'\nwrk.body = [==[{_BODY.format(ident=ident)}]==]\n"
             f"wrk.headers['burst-id'] = '{ident}'\nwrk.headers['user-agent'] = 'burst/0.1.0'\n"
-            "wrk.headers['content-type'] = 'application/json'\n"
-            + (_DISTINCT.replace("PREFIX", prefix) if distinct else "")
+            "wrk.headers['content-type'] = 'application/json'\n" + script_text.replace("PREFIX", prefix)
         )
         output, _, cpu_s = run_program(
             ["wrk", "-t", "1", "-c", str(order.connections), "-d", f"{_LASTS_S}s", "-s", str(script), order.url]
@@ -94,7 +107,8 @@ def _entries(requests: int, connections: int, *, tls: bool = False) -> tuple[Ent
     return (
         Entry(f"burst, {over}", lambda server: measure(ordered(server)), beside),
         Entry(beside[0], lambda server: measure_wrk(ordered(server)), beside),
-        Entry(f"wrk, {over}, distinct", lambda server: measure_wrk(ordered(server), distinct=True), beside),
+        Entry(f"wrk, {over}, 20,000", lambda server: measure_wrk(ordered(server), _MADE_BEFORE), beside),
+        Entry(f"wrk, {over}, all distinct", lambda server: measure_wrk(ordered(server), _MADE_THEN), beside),
     )
 
 
