@@ -74,7 +74,7 @@ class CallLink(aiofastnet.Protocol):
         self.transport.set_write_buffer_limits(high=BACKLOG_BYTES)
         self._owner.opened(self)
 
-    get_buffer = _landing.__getitem__  # where the next bytes belong
+    get_buffer = _landing.__getitem__  # type: ignore[assignment]  # where the next bytes belong
 
     def buffer_updated(self, count: int) -> None:
         """Take bytes in."""

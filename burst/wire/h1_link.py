@@ -207,7 +207,7 @@ class H1Link(aiofastnet.Protocol):
 
     # -- what comes ------------------------------------------------------------------------------------------------
 
-    get_buffer = _landing.__getitem__  # where the next bytes belong
+    get_buffer = _landing.__getitem__  # type: ignore[assignment]  # where the next bytes belong
 
     def buffer_updated(self, count: int) -> None:
         """Take bytes in."""
