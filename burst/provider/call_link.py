@@ -63,6 +63,7 @@ class CallLink(aiofastnet.Protocol):
         self._full = False  # the socket takes no more of our answers
         self._behind = False  # calls wait behind the one under way
         self._kept: bytes | None = None  # ``glance`` kept a call: what came behind it
+        self._unfed = False  # the codec was between two calls then, and has heard of nothing since
 
     def is_buffered_protocol(self) -> bool:
         """Say that reads go into a buffer of ours."""
@@ -85,8 +86,9 @@ class CallLink(aiofastnet.Protocol):
         if self._kept is not None:
             self._kept += data
             waited = True
-        elif codec.between and self.glance(data):
-            self._kept = b""
+        elif (self._unfed or codec.between) and self.glance(data):
+            self._kept, self._unfed = b"", True
+            return
         else:
             self._feed(data)
         if waited and (codec.paused or self._kept is not None) and not self.closing:
@@ -95,7 +97,10 @@ class CallLink(aiofastnet.Protocol):
         self._owner.noticed()
 
     def glance(self, data: bytes) -> bool:  # noqa: ARG002 (for those who know what their calls look like)
-        """Keep what may be a whole call that needs no reading, and say so: ``pass_on`` is owed for it, later."""
+        """Keep what may be a whole call that needs no reading, and say so.
+
+        ``pass_on`` is owed for it, later, and ``noticed`` to the owner.
+        """
         return False
 
     def pass_on(self, data: bytes, answer: bytes | None) -> None:
@@ -115,7 +120,7 @@ class CallLink(aiofastnet.Protocol):
 
     def _feed(self, data: bytes | None) -> None:
         """Take bytes in, or (None) those that waited while a call was answered; go on while calls are answered."""
-        codec = self._codec
+        codec, self._unfed = self._codec, False
         while True:
             try:
                 requests = codec.resume() if data is None else codec.feed(data)
@@ -170,7 +175,7 @@ class CallLink(aiofastnet.Protocol):
 
     def _write(self, data: bytes) -> None:
         if not self.gone:
-            self.transport.write(data)
+            self.transport.write_nocheck(data)
 
     def _emptied(self) -> None:
         if self.closing and not self.gone:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from burst.model.batch import Batch, Int64Column, Platform, TokenEncoding
 from burst.model.identity import ID_WIDTH, NOTIFICATION, id_prefix, index_digits
@@ -39,14 +41,14 @@ class Rendering:
 
     def columns(self, text: Text, tokens: Rows, indexes: Int64Column) -> tuple[Rows, ...]:
         """Return what belongs into a text's places: uint8 of shape (k, width of the place), in their order."""
-        return tuple(self._column(name, tokens, indexes) for name, *_ in text.columns)
+        return tuple(self.column(name, tokens, indexes) for name, *_ in text.columns)
 
-    def _column(self, name: str, tokens: Rows, indexes: Int64Column) -> Rows:
+    def column(self, name: str, tokens: Rows, indexes: Int64Column) -> Rows:
+        """Return what belongs into the places of ``token``, ``index`` or ``id``: uint8 of shape (k, width)."""
         if name == "token":
             return tokens
         if name == "index":
-            powers = 10 ** np.arange(self._index_width - 1, -1, -1, dtype=np.int64)
-            return (indexes[:, None] // powers % 10 + 48).astype(np.uint8)
+            return decimals(indexes, self._index_width)
         ids = np.empty((indexes.size, ID_WIDTH), dtype=np.uint8)
         ids[:, : self._prefix_row.size] = self._prefix_row
         ids[:, self._prefix_row.size :] = index_digits(indexes)
@@ -77,6 +79,25 @@ class Rendering:
     def ident(self, index: int) -> bytes:
         """Return a notification's id."""
         return self._prefix + b"%012x" % index
+
+
+def decimals(numbers: Int64Column, width: int) -> Rows:
+    """Return the last ``width`` digits of each number: uint8 of shape (k, width). Four digits cost one division."""
+    groups = -(-width // 4)
+    rows = np.empty((numbers.size, 4 * groups), dtype=np.uint8)
+    by_four = rows.view("V4")
+    for group in range(groups - 1, -1, -1):
+        above = numbers // 10_000
+        by_four[:, group] = _four_digits()[numbers - 10_000 * above]
+        numbers = above
+    return rows[:, 4 * groups - width :]
+
+
+@cache
+def _four_digits() -> npt.NDArray[np.void]:
+    """Return the numbers below 10,000 as texts."""
+    digits = np.arange(10_000)[:, None] // (1000, 100, 10, 1) % 10 + ord("0")
+    return digits.astype(np.uint8).view("V4").reshape(-1)
 
 
 def token_rows(batch: Batch) -> Rows | None:

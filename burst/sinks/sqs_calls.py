@@ -114,11 +114,12 @@ class SqsCalls:
 
     def stops(self, prepared: Prepared, lo: int) -> int:
         """Return where a call must end: so many messages, so many bytes."""
-        return _messages(prepared).stop(lo, self.largest_call)
+        return prepared.body.stop(lo, self.largest_call)  # type: ignore[attr-defined,no-any-return]  # Messages
 
     def request(self, prepared: Prepared, lo: int, hi: int) -> bytes | list[bytes]:
         """Return the call for people lo..hi, signed now."""
-        return self._calls.request(b"".join((self._start, _messages(prepared).entries(lo, hi), b"]}")))
+        messages: Messages = prepared.body  # type: ignore[assignment]
+        return self._calls.request(b"".join((self._start, messages.entries(lo, hi), b"]}")))
 
     def body(self, entries: bytes) -> bytes:
         """Return a call's body for entries parted by commas."""
@@ -157,7 +158,11 @@ class SqsCalls:
         """Take answers that are known by their looks to call all messages of a call taken, with the right MD5s."""
         by_size: dict[int, list[H1Link]] = {}
         for link in links:
-            by_size.setdefault(len(link.answer), []).append(link)
+            alike = by_size.get(len(link.answer))
+            if alike is None:
+                by_size[len(link.answer)] = [link]
+            else:
+                alike.append(link)
         others: list[H1Link] = []
         for size, alike in by_size.items():
             looks = self._glances.of(size)
@@ -166,9 +171,10 @@ class SqsCalls:
 
     def _take_alike(self, looks: Looks, links: Sequence[H1Link]) -> list[H1Link]:
         """Take answers of one length; return the links of those that do not say that all messages were taken."""
-        calls = [(_messages(link.prepared), link.lo, link.hi) for link in links]
+        calls: list[tuple[Messages, int, int]]
+        calls = [(link.prepared.body, link.lo, link.hi) for link in links]  # type: ignore[union-attr,misc]
         ids = [messages.ids(lo, hi) for messages, lo, hi in calls]
-        if any(len(each) != looks.count for each in ids):
+        if {*map(len, ids)} != {looks.count}:
             return [*links]
         digests = b"".join([messages.body_digests(lo, hi) for messages, lo, hi in calls])
         taken = looks.say(b"".join([link.answer for link in links]), b"".join(ids), digests)

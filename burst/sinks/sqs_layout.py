@@ -27,7 +27,7 @@ class Run:
     """
 
     data: memoryview
-    starts: list[int]
+    starts: Sequence[int]
     alike: bool = False
     width: int = 0
 
@@ -95,9 +95,9 @@ def fill_all(
         _, tokens, text = found[0]
         width = len(text.raw)
         if not text.columns:
-            return Run(memoryview(text.raw * count), [width * number for number in range(count + 1)], alike=True)
+            return Run(memoryview(text.raw * count), _starts(width, count), alike=True)
         rows = fill(text, columns_of(None, tokens), count)
-        return Run(_view(rows.reshape(-1)), list(range(0, width * count + 1, width)), width=width)
+        return Run(_view(rows.reshape(-1)), _starts(width, count), width=width)
     widths = np.empty(count, dtype=np.int64)
     for positions, _, text in found:
         widths[positions] = len(text.raw)
@@ -108,6 +108,11 @@ def fill_all(
         rows = fill(text, columns_of(positions, tokens), positions.size)
         flat[starts[positions][:, None] + np.arange(rows.shape[1])] = rows
     return Run(_view(flat), starts.tolist())
+
+
+def _starts(width: int, count: int) -> Sequence[int]:
+    """Return where texts of one width begin, and the end of the last."""
+    return range(0, width * count + 1, width) if width else (0,) * (count + 1)
 
 
 @lru_cache(maxsize=256)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from burst.model.batch import Batch, Int64Column
 from burst.model.ports import SinkContext
-from burst.policy.template import Text
 from burst.sinks.rendering import Rendering
 from burst.sinks.sqs_digest import DIGEST_BYTES, hexes, md5
 from burst.sinks.sqs_forms import Forms
@@ -17,7 +17,6 @@ from burst.sinks.sqs_layout import Columns, Run, by_width, fill, fill_all
 from burst.sinks.sqs_settings import SqsSettings
 from burst.wire.layout import Rows
 
-_NAMES = ("token", "index", "id")
 _AT_ONCE = 500  # MD5s, in 0.15 ms: a call's ten by themselves take a quarter longer each
 
 
@@ -30,6 +29,18 @@ class Traced:
     attribute_digest: str
 
 
+class _OnDemand(dict[str, Rows]):
+    """What belongs into the places of some people: a column is made when a text first has a place for it."""
+
+    def __init__(self, make: Callable[[str], Rows]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Rows:
+        column = self[name] = self._make(name)
+        return column
+
+
 class SingleMaker:
     """Makes a run's messages for one person each."""
 
@@ -38,25 +49,33 @@ class SingleMaker:
         self.ids = b"".join(b"%d" % number for number in range(self.per_call)) * 2
         self.forms = Forms(settings, context)
         self._people = Rendering("", context)
+        self._numbers: Rows = np.empty((0, 1), dtype=np.uint8)
 
     def of(self, batch: Batch, indexes: Int64Column) -> Singles:
         """Return a batch's messages."""
         return Singles(self, batch, indexes)
 
-    def columns(self, indexes: Int64Column, positions: Int64Column | None, tokens: Rows) -> Columns:
+    def columns(self, indexes: Int64Column, positions: Int64Column | None, tokens: Rows) -> _OnDemand:
         """Return what belongs into the places of people at positions (None: of all)."""
-        where = np.arange(indexes.size) if positions is None else positions
-        of_people = self._people.columns(
-            Text(b"", tuple((name, 0, 0) for name in _NAMES)), tokens, indexes if positions is None else indexes[where]
-        )
-        number = (where % self.per_call + ord("0")).astype(np.uint8)[:, None]
-        return dict(zip(_NAMES, of_people, strict=True)) | {"number": number}
+
+        def make(name: str) -> Rows:
+            if name != "number":
+                return self._people.column(name, tokens, indexes if positions is None else indexes[positions])
+            return self._numbers_to(indexes.size)[slice(None) if positions is None else positions]
+
+        return _OnDemand(make)
+
+    def _numbers_to(self, count: int) -> Rows:
+        """Return the Ids of a batch's entries, by position."""
+        if len(self._numbers) < count:
+            self._numbers = (np.arange(count) % self.per_call + ord("0")).astype(np.uint8)[:, None]
+        return self._numbers[:count]
 
     def tracer(self, batch: Batch, number: int, ident: bytes) -> Traced:
         """Return the message of a batch of one as a tracer's, under an id that is nobody's."""
         token = batch.token_text(0).encode()
         row = np.frombuffer(token, dtype=np.uint8)[None, :]
-        columns = dict(self.columns(np.array([number]), None, row))
+        columns = self.columns(np.array([number]), None, row)
         columns["id"] = np.frombuffer(ident, dtype=np.uint8)[None, :]
         columns["number"] = np.array([[number + ord("0")]], dtype=np.uint8)
         form = self.forms.form(batch, len(token))
