@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from burst.provider.behaviour import Behaviour, Conduct
-from burst.provider.call_desk import CallDesk
 from burst.provider.desk import Means
 from burst.provider.dialect import Ask, Dialect
 from burst.provider.fate import DEAD, OK, PER_TOKEN, Fates
 from burst.provider.sns import Publishing, Sns
+from burst.provider.turn_desk import TurnDesk
 
 
-class SnsDesk(CallDesk):
+class SnsDesk(TurnDesk):
     """Calls over HTTP/1.1."""
 
     def __init__(self, behaviour: Behaviour, means: Means) -> None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-
-from burst.model.batch import Int64Column
 from burst.model.identity import read_digits
 from burst.provider.behaviour import Behaviour, Conduct
-from burst.provider.call_desk import CallDesk
 from burst.provider.call_link import CallLink
 from burst.provider.desk import Means
-from burst.provider.dialect import Ask, Dialect, Reply
-from burst.provider.fate import Act, Fates, Sight
+from burst.provider.dialect import Ask, Dialect
+from burst.provider.fate import Act, Fates
 from burst.provider.manners import reset_connection
-from burst.provider.refusal import Refusal
-from burst.provider.scribe import note
 from burst.provider.sqs import Sqs
 from burst.provider.sqs_shapes import Shape
+from burst.provider.turn_desk import TurnDesk
 from burst.wire.h1_server import Request
 
 _WORTH = 2  # entries of a call: in one alone, what is somebody's cannot be told from what is everybody's
@@ -47,7 +40,7 @@ class _SqsLink(CallLink):
         return super().eof_received()
 
 
-class SqsDesk(CallDesk):
+class SqsDesk(TurnDesk):
     """Calls to SQS over HTTP/1.1."""
 
     def __init__(self, behaviour: Behaviour, means: Means) -> None:
@@ -55,41 +48,13 @@ class SqsDesk(CallDesk):
             return Sqs(behaviour.sqs, means, before if isinstance(before, Sqs) else None)
 
         super().__init__(behaviour, means, make)
-        self._gathers = False  # what comes in this turn of the loop
-        self._seen: list[Int64Column] = []  # people to be witnessed, and since when
-        self._seen_ns = 0
-        self._owed: list[tuple[CallLink, Request, Reply]] = []  # answers that wait for the witness
         self._kept: dict[Shape, list[tuple[_SqsLink, bytes]]] = {}  # calls that look as if they needed no reading
-
-    def _witness(self, ask: Ask, refused: Mapping[int, Refusal], now_ns: int) -> None:
-        """Witness what was decided; what is simply taken is gathered until the loop has read every connection.
-
-        One entry in the witness for all of them costs a tenth of one each; their answers wait for it.
-        """
-        if refused:
-            super()._witness(ask, refused, now_ns)
-            return
-        self._gather(now_ns)
-        self._seen.append(ask.people)
-
-    def _gather(self, now_ns: int) -> None:
-        if not self._gathers:
-            self._gathers, self._seen_ns = True, now_ns
-            asyncio.get_running_loop().call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         """Take the calls that were kept, tell the witness of everybody, and only then answer."""
         kept, self._kept = self._kept, {}
         passed = [(calls, self._take_alike(shape, calls)) for shape, calls in kept.items()]
-        self._gathers = False
-        seen, self._seen = self._seen, []
-        if seen:
-            people = seen[0] if len(seen) == 1 else np.concatenate(seen)
-            if people.size:
-                note(self.sums, self._means.witness, Sight.ACCEPT, people, self._seen_ns)
-        owed, self._owed = self._owed, []
-        for link, request, reply in owed:
-            self._answer(link, request, reply)
+        super()._end_turn()
         for calls, answers in passed:
             for (kept_by, data), answer in zip(calls, answers, strict=True):
                 kept_by.pass_on(data, answer)
@@ -106,23 +71,6 @@ class SqsDesk(CallDesk):
                 self.sums.requests += 1
                 link.visit.requests += 1  # type: ignore[union-attr]  # every connection has one
         return answers
-
-    def _answer_in_time(self, link: CallLink, request: Request, reply: Reply, now_ns: int) -> None:
-        """Answer when it is time, and never before the witness knows."""
-        if self._seen and self.conduct.latency is None:
-            self._owed.append((link, request, reply))
-        else:
-            super()._answer_in_time(link, request, reply, now_ns)
-
-    def behave(self, behaviour: Behaviour, *, fates: Fates | None = None) -> None:
-        """Go on under another behaviour; what has been read is answered under the old one."""
-        self._end_turn()
-        super().behave(behaviour, fates=fates)
-
-    def order(self, name: str, order: Mapping[str, Any]) -> None:
-        """Obey; what has been read is answered first."""
-        self._end_turn()
-        super().order(name, order)
 
     @property
     def sqs(self) -> Sqs:
