@@ -51,7 +51,9 @@ class Sns:
         self._context = context
         await self._calls.open()
         limits = settings.limits(context.workers)
-        self._sender = H1Sender(self._endpoint.shown, self._endpoint.dial, limits, context, self._requests)
+        self._sender = H1Sender(
+            self._endpoint.shown, self._endpoint.dial, limits, context, self._requests, glancer=self._requests
+        )
         await self._sender.open()
 
     async def trace(self) -> str:

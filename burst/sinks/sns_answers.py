@@ -125,6 +125,13 @@ class Answered:
         self._taken[body.translate(_HEX_DIGITS)] = count
 
 
+def takes_all(body: bytes, count: int) -> bool:
+    """Say whether an answer takes all of ``count`` entries (``ONE``: a Publish)."""
+    answered = Answered()
+    found = [answered.of_one(body)] if count == ONE else answered.of_batch(body, count)
+    return found is not None and all(answer == Answer.ACCEPTED for answer, _ in found)
+
+
 def _of_entry(taken: bool, failed: Element | None) -> Verdict:
     """Return what an answer says of an entry: the sender's own fault would be one again."""
     if failed is None:

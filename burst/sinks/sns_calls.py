@@ -13,9 +13,13 @@ from burst.model.ports import Answers, Prepared, SinkContext
 from burst.sinks import sns_answers as said
 from burst.sinks.aws_calls import AwsCalls
 from burst.sinks.aws_errors import retry_after_ns
+from burst.sinks.aws_glance import Glances
+from burst.sinks.aws_taken import Taken
 from burst.sinks.sns_forms import Columns, Forms
+from burst.sinks.sns_glance import sns_looks
 from burst.sinks.sns_settings import SnsSettings
 from burst.wire.h1_client import Head, Response
+from burst.wire.h1_link import H1Link
 from burst.wire.h1_sender import Verdict
 
 
@@ -35,8 +39,9 @@ class SnsCalls:
         self._single = settings.target_arn is not None
         self.per_call = 1 if self._single else settings.messages_per_call
         self._answered = said.Answered()
-        self._accepted: list[Int64Column] = []
-        self._heard_ns = 0
+        self._taken = Taken()
+        self._now_ns = context.clock.now_ns
+        self._glances = Glances(sns_looks, self._now_ns)
 
     def prepare(self, batch: Batch, tickets: Int64Column, indexes: Int64Column) -> Prepared:
         """Take a batch in. Raises UsageError for a message that is too long."""
@@ -60,19 +65,22 @@ class SnsCalls:
         """Every answer must be read."""
         return None
 
+    def _count(self, lo: int, hi: int) -> int:
+        """Return how many entries the answer to a call for people lo..hi names."""
+        return said.ONE if self._single else hi - lo
+
     # -- answers ---------------------------------------------------------------------------------------------------
 
     def read(self, prepared: Prepared, lo: int, hi: int, response: Response, now_ns: int) -> list[Answers]:
         """Return what an answer says of those who were not accepted."""
         body = response.body
-        count = said.ONE if self._single else hi - lo
+        count = self._count(lo, hi)
         if response.head.status != 200:
             code = said.error_code(body)
             answer = self._calls.meaning(response.head.status, code, response.head)
             return [_of_all(prepared, lo, hi, (answer, said.number_of(code), retry_after_ns(response.head)), now_ns)]
         if self._answered.all_taken(body, count):
-            self._accepted.append(prepared.tickets[lo:hi])
-            self._heard_ns = now_ns
+            self._taken.add(prepared.tickets[lo:hi], now_ns)
             return []
         if self._single:
             return [_of_all(prepared, lo, hi, (*self._answered.of_one(body), 0), now_ns)]
@@ -83,12 +91,24 @@ class SnsCalls:
         reasons = np.array([reason for _, reason in found], dtype=np.uint8)
         return [Answers(prepared.tickets[lo:hi], codes, now_ns, None, reasons)]
 
+    def glance(self, links: Sequence[H1Link]) -> Sequence[H1Link]:
+        """Take answers that are known by their looks to call all messages of a call taken."""
+        others: list[H1Link] = []
+        for looks, alike in self._glances.sorted_by_looks(links):
+            if looks is None or any(self._count(link.lo, link.hi) != looks.count for link in alike):
+                others += alike
+            else:
+                good = looks.say(b"".join([link.answer for link in alike]))
+                others += self._taken.add_all(alike, good, self._now_ns())
+        return others
+
+    def learn(self, prepared: Prepared, lo: int, hi: int, answer: bytes, body: bytes) -> None:  # noqa: ARG002 (a port's)
+        """Learn the looks of an answer that called all messages of a call taken."""
+        self._glances.learn(answer, body, self._count(lo, hi))
+
     def accepted(self) -> list[Answers]:
         """Return those who were accepted since the last call, under the stamp of the last read that said so."""
-        if not self._accepted:
-            return []
-        tickets, self._accepted = np.concatenate(self._accepted), []
-        return [Answers(tickets, np.zeros(tickets.size, dtype=np.uint8), self._heard_ns)]
+        return self._taken.answers()
 
 
 def _of_all(prepared: Prepared, lo: int, hi: int, verdict: Verdict, now_ns: int) -> Answers:

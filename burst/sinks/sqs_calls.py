@@ -15,9 +15,11 @@ from burst.model.ports import Answers, Prepared, SinkContext
 from burst.sinks import sqs_answers as answered
 from burst.sinks.aws_calls import AwsCalls
 from burst.sinks.aws_errors import retry_after_ns
+from burst.sinks.aws_glance import Glances
+from burst.sinks.aws_taken import Taken
 from burst.sinks.rendering import batch_of_one
 from burst.sinks.sqs_digest import hexes
-from burst.sinks.sqs_glance import Glances, Looks
+from burst.sinks.sqs_glance import SqsLooks, sqs_looks
 from burst.sinks.sqs_packs import PackMaker
 from burst.sinks.sqs_settings import SqsSettings
 from burst.sinks.sqs_singles import SingleMaker
@@ -77,10 +79,9 @@ class SqsCalls:
         self.per_call = settings.messages_per_call * self.weight
         self.largest_call = settings.max_message
         self._start = b""
-        self._accepted: list[Int64Column] = []
-        self.heard_ns = 0
-        self._clock = context.clock
-        self._glances = Glances(context.clock.now_ns)
+        self._taken = Taken()
+        self._now_ns = context.clock.now_ns
+        self._glances = Glances(sqs_looks, self._now_ns)
         self._check_size()
 
     def _check_size(self) -> None:
@@ -149,27 +150,18 @@ class SqsCalls:
         ):
             digests = [one.MD5OfMessageAttributes for one in taken]
             if not any(digests) or digests == messages.attribute_digests(lo, hi):
-                self._accepted.append(prepared.tickets[lo:hi])
-                self.heard_ns = now_ns
+                self._taken.add(prepared.tickets[lo:hi], now_ns)
                 return []
         return [self._one_by_one(prepared, lo, hi, said, now_ns)]
 
     def glance(self, links: Sequence[H1Link]) -> Sequence[H1Link]:
         """Take answers that are known by their looks to call all messages of a call taken, with the right MD5s."""
-        by_size: dict[int, list[H1Link]] = {}
-        for link in links:
-            alike = by_size.get(len(link.answer))
-            if alike is None:
-                by_size[len(link.answer)] = [link]
-            else:
-                alike.append(link)
         others: list[H1Link] = []
-        for size, alike in by_size.items():
-            looks = self._glances.of(size)
+        for looks, alike in self._glances.sorted_by_looks(links):
             others += alike if looks is None else self._take_alike(looks, alike)
         return others
 
-    def _take_alike(self, looks: Looks, links: Sequence[H1Link]) -> list[H1Link]:
+    def _take_alike(self, looks: SqsLooks, links: Sequence[H1Link]) -> list[H1Link]:
         """Take answers of one length; return the links of those that do not say that all messages were taken."""
         calls: list[tuple[Messages, int, int]]
         calls = [(link.prepared.body, link.lo, link.hi) for link in links]  # type: ignore[union-attr,misc]
@@ -178,10 +170,7 @@ class SqsCalls:
             return [*links]
         digests = b"".join([messages.body_digests(lo, hi) for messages, lo, hi in calls])
         taken = looks.say(b"".join([link.answer for link in links]), b"".join(ids), digests)
-        accepted = links if all(taken) else [link for link, good in zip(links, taken, strict=True) if good]
-        self._accepted += [link.prepared.tickets[link.lo : link.hi] for link in accepted]  # type: ignore[union-attr]
-        self.heard_ns = self._clock.now_ns()
-        return [] if accepted is links else [link for link, good in zip(links, taken, strict=True) if not good]
+        return self._taken.add_all(links, taken, self._now_ns())
 
     def learn(self, prepared: Prepared, lo: int, hi: int, answer: bytes, body: bytes) -> None:
         """Learn the looks of an answer that called all messages of a call taken."""
@@ -233,10 +222,7 @@ class SqsCalls:
 
     def accepted(self) -> list[Answers]:
         """Return those who were accepted since the last call, under the stamp of the last read that said so."""
-        if not self._accepted:
-            return []
-        tickets, self._accepted = np.concatenate(self._accepted), []
-        return [Answers(tickets, np.zeros(tickets.size, dtype=np.uint8), self.heard_ns)]
+        return self._taken.answers()
 
 
 def _messages(prepared: Prepared | None) -> Messages:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burst.sinks.aws_glance import Glances
 from burst.sinks.sqs_answers import said
-from burst.sinks.sqs_glance import Glances, Looks
+from burst.sinks.sqs_glance import SqsLooks, sqs_looks
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nx-amzn-RequestId: %b\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
@@ -39,8 +40,8 @@ def raw(digests: list[str]) -> bytes:
     return bytes.fromhex("".join(digests))
 
 
-def knowing(order=NAMES) -> Looks:
-    glances = Glances(time.monotonic_ns)
+def knowing(order=NAMES) -> SqsLooks:
+    glances = Glances(sqs_looks, time.monotonic_ns)
     whole, body = answer(DIGESTS, order)
     glances.learn(whole, body, len(IDS))
     found = glances.of(len(whole))
@@ -77,21 +78,21 @@ def test_what_is_not_quite_the_same_must_be_read():
 
 
 def test_answers_of_another_length_are_not_known():
-    glances, (whole, body) = Glances(time.monotonic_ns), answer(DIGESTS)
+    glances, (whole, body) = Glances(sqs_looks, time.monotonic_ns), answer(DIGESTS)
     glances.learn(whole, body, len(IDS))
     assert glances.of(len(whole) + 1) is None
 
 
 @pytest.mark.parametrize("more", [',"Failed":[{"Id":"9","MessageId":"x"}]', ',"Id":"7"'])
 def test_answers_with_more_in_them_are_never_learned(more):
-    glances = Glances(time.monotonic_ns)
+    glances = Glances(sqs_looks, time.monotonic_ns)
     whole, body = answer(DIGESTS, more=more)
     glances.learn(whole, body, len(IDS))
     assert glances.of(len(whole)) is None
 
 
 def test_a_body_in_chunks_is_not_learned():
-    glances, (whole, body) = Glances(time.monotonic_ns), answer(DIGESTS)
+    glances, (whole, body) = Glances(sqs_looks, time.monotonic_ns), answer(DIGESTS)
     chunked = whole[: -len(body)] + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     glances.learn(chunked, body, len(IDS))
     assert glances.of(len(chunked)) is None
