@@ -29,7 +29,7 @@ from tests.bench.order import Order
 from tests.bench.spent import CLIENT_CORE, SERVER_CORE, WITHIN_S, Spent, pinned, read_order
 from tests.bench.standings import load
 
-_ROUNDS = 5
+_ROUNDS = 9
 _PEOPLE = 300_000
 _BATCH = 500  # of both: a batch has a price of its own
 _MESSAGE = {
