@@ -88,6 +88,7 @@ async def test_requests_at_once_keep_their_limits(tmp_path):
     assert 60 <= max(sum(row) for row in peaks) <= 70
 
 
+@pytest.mark.slow
 async def test_an_expired_provider_token_is_made_anew_once_for_the_fleet_and_nothing_is_lost(tmp_path):
     """The token turns an hour old in mid-run; the fleet's share, by its own clock, has it for half an hour only."""
     shards = EmbeddedShards(1)

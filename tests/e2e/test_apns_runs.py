@@ -119,6 +119,7 @@ def test_without_the_worker_that_sends_tracers_a_quorum_is_none(shop: Shop) -> N
     shop.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_a_provider_that_dies_in_mid_run_ends_the_run_in_clear_words(shop: Shop) -> None:
     path = scenario(
         shop, 20_000, "latency: {p50: 5ms}", "rate: 10k/s, reconnect_within: 500ms", more="retry: {attempts: 2}"

@@ -188,6 +188,7 @@ def test_an_outage_delays_but_loses_nobody(shop: Shop) -> None:
     assert result["duplicates"] == 0
 
 
+@pytest.mark.slow
 def test_a_quota_is_kept_and_what_it_delays_too_long_expires(shop: Shop) -> None:
     code, _, outcomes = outcomes_of(
         shop,

@@ -61,6 +61,7 @@ def test_a_killed_worker_is_taken_over_and_nobody_gets_it_twice(shop: Shop) -> N
     assert any(entry["kind"] == "worker" and "worker 0 died" in entry["what"] for entry in shop.journal())
 
 
+@pytest.mark.slow
 def test_the_last_words_of_a_worker_that_dies_in_mid_run_are_kept_and_are_the_cause_of_a_no_go(shop: Shop) -> None:
     program, workers = start(shop, "--set", "criteria.0=rejected >= 1")
     shard = shop.shards()[0]
@@ -88,6 +89,7 @@ def test_a_killed_workers_doubtful_pushes_are_sent_again_when_asked_and_counted(
     assert result["possible_duplicates"] >= result["duplicates"] >= 0
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_fences_itself_and_joins_again(shop: Shop) -> None:
     program, workers = start(shop, "--set", "audience=250000")
     os.kill(workers[0], signal.SIGSTOP)
@@ -157,6 +159,7 @@ def test_what_a_far_workers_provider_counts_cannot_be_judged_here_and_go_is_not_
     shop.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_a_worker_on_another_machine_is_counted_from_what_it_ships(shop: Shop) -> None:
     program, far = start_with_one_far_away(shop, "--set", "criteria=[accepted within 10s >= 99%]")
     assert program.process.stdin is not None

@@ -37,6 +37,7 @@ def test_enter_is_go(shop: Shop) -> None:
     assert run.wait() == 0, run.err
 
 
+@pytest.mark.slow
 def test_rehearsals_are_events_of_their_own(shop: Shop) -> None:
     for _ in range(2):
         assert shop.burst("run", "smoke", "--set", "audience=2000").process.returncode == 0

@@ -69,6 +69,7 @@ async def test_two_processes_behind_one_port_share_a_witness_that_adds_up(tmp_pa
     assert 0 < seen.busy_share <= 1.01
 
 
+@pytest.mark.slow
 async def test_a_saturating_client_finds_it_busy_and_an_idle_one_does_not(tmp_path: Path):
     h2load = shutil.which("h2load") or pytest.fail("apt-get install nghttp2-client")
     (tmp_path / "body").write_text("{}")

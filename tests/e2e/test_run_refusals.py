@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.e2e.conftest import Shop, wait_for
 
 ANDROID_AT_APNS = """\
@@ -73,6 +75,7 @@ def test_a_run_that_is_stopped_before_go_is_not_judged(shop: Shop) -> None:
     assert "FAILED" not in program.out
 
 
+@pytest.mark.slow
 def test_why_it_was_no_go_is_in_the_result_the_journal_the_terminal_and_the_report(shop: Shop) -> None:
     sink = "sink: {apns: {endpoint: 'https://127.0.0.1:9'}}"
     text = f"audience: {{ios: 500}}\n{sink}\nworkers: 1\ncriteria: [accepted >= 99%]\n"
@@ -108,6 +111,7 @@ def test_an_interrupted_run_says_by_what(shop: Shop) -> None:
     assert shop.result()["cause"] == "interrupted by Ctrl-C"
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_slow_answers_says_for_how_many(shop: Shop) -> None:
     text = (
         "audience: 2000\nsink: {modelled: {silent: 1%}}\nworkers: 1\nretry: {answer_within: 6s}\n"

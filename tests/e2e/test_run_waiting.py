@@ -1,5 +1,7 @@
 """Too few streams, as a run tells it."""
 
+import pytest
+
 from tests.e2e.conftest import Shop
 
 TEXT = """\
@@ -12,6 +14,7 @@ criteria: [accepted within 1s >= 99%]
 """
 
 
+@pytest.mark.slow
 def test_too_few_streams_are_named_and_the_verdict_stays(shop: Shop) -> None:
     program = shop.burst("run", shop.scenario(TEXT))
     assert program.process.returncode == 99, program.err
@@ -20,6 +23,7 @@ def test_too_few_streams_are_named_and_the_verdict_stays(shop: Shop) -> None:
     assert "every connection and stream was in use" in (shop.folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_rate_that_was_asked_for_is_no_shortage_of_streams(shop: Shop) -> None:
     text = TEXT.replace("connections: 1, streams: 10", "rate: 1500/s")
     program = shop.burst("run", shop.scenario(text))

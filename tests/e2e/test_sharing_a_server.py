@@ -26,6 +26,7 @@ def test_clean_spares_a_run_that_is_still_staging(shop: Shop) -> None:
     wait_for("an empty server", lambda: not burst_keys(client), 5)
 
 
+@pytest.mark.slow
 def test_clean_of_one_server_spares_a_run_that_is_controlled_from_another(shop: Shop) -> None:
     (first, one), (second, two) = shop.server(), shop.server()
     program = shop.start("run", "smoke", "--redis", f"{first},{second}", "--set", "rate=50000/s")

@@ -1,5 +1,7 @@
 """What `burst validate` says is missing is what `burst run` would have said, once it was armed."""
 
+import pytest
+
 from tests.e2e.conftest import Shop
 
 SCENARIO = """
@@ -10,6 +12,7 @@ criteria: ["accepted == 100%"]
 """
 
 
+@pytest.mark.slow
 def test_a_run_without_its_secret_says_what_validate_had_said(shop: Shop) -> None:
     file = shop.scenario(SCENARIO)
     missing = "environment variable BURST_TEST_HOOK is not set"

@@ -129,6 +129,7 @@ def test_kill_9_of_the_coordinator_leaves_no_provider(shop: Shop) -> None:
     shop.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_a_provider_that_dies_ends_the_run_with_clear_words(shop: Shop) -> None:
     text = quick(criterion="accepted within 2s >= 99%") + "rate: 5000/s\nretry: {answer_within: 1s}\nexpire_after: 3s\n"
     program = shop.start("run", shop.scenario(text))
@@ -144,6 +145,7 @@ def test_a_provider_that_dies_ends_the_run_with_clear_words(shop: Shop) -> None:
     shop.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_a_provider_that_dies_before_go_is_no_go_and_the_event_is_not_spent(shop: Shop) -> None:
     program = shop.start("run", shop.scenario(quick()), "--event", "launch", "--go-at", "+60s")
     shop.wait_until("phase", "armed")
@@ -183,6 +185,7 @@ def test_ctrl_c_while_the_provider_starts_ends_in_order(shop: Shop, after_ms: in
     shop.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_fewer_workers_than_shards_keep_the_pace(shop: Shop) -> None:
     text = quick(criterion="queue_wait p99 <= 500ms") + "rate: 10000/s\nqueue: {shards: 3}\n"
     for _ in range(3):  # the machine is shared: what others take from it is no fault of the pace's
@@ -200,6 +203,7 @@ def test_the_result_says_when_the_witness_was_near_its_limit() -> None:
     assert "71%" in limit_note(0.71)
 
 
+@pytest.mark.slow
 def test_the_provider_of_a_run_has_a_control_api_if_asked_for(shop: Shop) -> None:
     text = quick(criterion="accepted >= 10000").replace("processes: 1,", "processes: 1, control: '127.0.0.1:0',")
     program = shop.start("run", shop.scenario(text + "rate: 10000/s\nretry: {attempts: 1}\n"))

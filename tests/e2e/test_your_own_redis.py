@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Shop, assert_sums, wait_for
 
 
@@ -83,6 +85,7 @@ def test_shards_that_run_out_of_memory_while_staging_end_the_run_with_advice(sho
     shop.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_clean_removes_what_a_killed_run_left_and_nothing_else(shop: Shop) -> None:
     url, client = shop.server()
     client.set("yours", "1")

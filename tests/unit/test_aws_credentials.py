@@ -203,6 +203,7 @@ async def test_a_profiles_static_keys_are_found_and_never_renewed(home):
     await credentials.close()
 
 
+@pytest.mark.slow
 async def test_a_processs_keys_are_renewed_before_their_end_while_the_loop_goes_on(home):
     process(home, good_for_s=5, slow_s=0.5)
     renewed = asyncio.Queue()
@@ -229,6 +230,7 @@ async def test_a_processs_keys_are_renewed_before_their_end_while_the_loop_goes_
     await credentials.close()
 
 
+@pytest.mark.slow
 async def test_a_renewal_that_fails_is_told_without_secrets_and_the_old_keys_stay(home, caplog):
     process(home, good_for_s=4, fails_from=3)
     heard = asyncio.Queue()
