@@ -311,17 +311,17 @@ class Pump:
                 self.counters["late_answers"] += late
             return
         rows, slots, fresh = self._slots.locate(answers.tickets)
+        if fresh is not None:
+            # Their slots are others' by now, or nobody's: what they would name need not even exist.
+            answers = self._without_late(answers, fresh)
+            rows, slots = rows[fresh], slots[fresh]
         indexes = self._slots.indexes_of(rows, slots)
         states = self._ledger.states
         live = states[indexes] == _SENT
-        if fresh is not None:
-            live &= fresh
-        codes, reasons, after = answers.codes, answers.reasons, answers.retry_after_ns
         if not live.all():
-            self.counters["late_answers"] += int(np.count_nonzero(~live))
-            rows, slots, indexes, codes = rows[live], slots[live], indexes[live], codes[live]
-            reasons = None if reasons is None else reasons[live]
-            after = None if after is None else after[live]
+            answers = self._without_late(answers, live)
+            rows, slots, indexes = rows[live], slots[live], indexes[live]
+        codes, reasons, after = answers.codes, answers.reasons, answers.retry_after_ns
         self._slots.answered_ns[rows] = answers.answered_ns
         if not codes.any():
             states[indexes] = _ACCEPTED
@@ -330,6 +330,18 @@ class Pump:
         if reasons is not None:
             self._slots.reasons[rows] = self._reasons.tables[sink][reasons]
         self._take_mixed(answers.answered_ns, rows, slots, indexes, codes, after)
+
+    def _without_late(self, answers: Answers, live: np.ndarray) -> Answers:
+        """Count answers that nobody waits for any more; return the others."""
+        self.counters["late_answers"] += int(np.count_nonzero(~live))
+        reasons, after = answers.reasons, answers.retry_after_ns
+        return Answers(
+            answers.tickets[live],
+            answers.codes[live],
+            answers.answered_ns,
+            None if after is None else after[live],
+            None if reasons is None else reasons[live],
+        )
 
     def _take_mixed(
         self,

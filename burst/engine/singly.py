@@ -57,8 +57,11 @@ class Singly:
         for ticket in tickets:
             row = ticket & row_mask
             slot = row >> shift
+            if generation[slot] != ticket >> ticket_shift or not occupied[slot]:
+                late += 1
+                continue
             index = first_index[slot] + (row & position_mask)
-            if states[index] != sent or generation[slot] != ticket >> ticket_shift or not occupied[slot]:
+            if states[index] != sent:
                 late += 1
                 continue
             states[index] = accepted

@@ -52,6 +52,7 @@ class SqsDesk(TurnDesk):
 
     def _end_turn(self) -> None:
         """Take the calls that were kept, tell the witness of everybody, and only then answer."""
+        self._gathers = False
         kept, self._kept = self._kept, {}
         passed = [(calls, self._take_alike(shape, calls)) for shape, calls in kept.items()]
         super()._end_turn()
@@ -111,11 +112,16 @@ class SqsDesk(TurnDesk):
 
     def _decide(self, link: CallLink, request: Request, ask: Ask, now_ns: int) -> None:
         """Decide a call, and learn what it looks like if all who ask so may be told the same."""
-        if self._alike(ask) and self.sqs.shapes.may_learn(now_ns):
+        if self._usual(request) and self._alike(ask) and self.sqs.shapes.may_learn(now_ns):
             data = cast("_SqsLink", link).whole
             if data.partition(b"\r\n\r\n")[2] == request.body:
                 self.sqs.learn(data, request, ask.note, now_ns)
         super()._decide(link, request, ask, now_ns)
+
+    @staticmethod
+    def _usual(request: Request) -> bool:
+        """Say whether the answer to a call like this one has a body, and is not the connection's last."""
+        return request.keep_alive and request.method == b"POST"
 
     def _alike(self, ask: Ask) -> bool:
         conduct = self.conduct

@@ -221,7 +221,8 @@ class H1Link(aiofastnet.Protocol):
             familiar.people.extend(self._tickets or self.tickets)
         else:
             data, held = bytes(_view[:count]), self._owner.held
-            if held is not None:
+            # A connection's first answer is read: that it answers, and how long it may be idle, is known from there on.
+            if held is not None and familiar is not _NOTHING:
                 self.answer = data
                 held.append(self)
                 if not self._owner.woken:

@@ -224,6 +224,24 @@ def test_an_answer_that_never_comes_is_waited_for_and_no_longer(bench):
     assert bench.pump.counters["late_answers"] == 12
 
 
+@pytest.mark.parametrize("few", [0, 100])
+def test_an_answer_to_what_was_in_a_slot_before_names_nobody_though_a_shorter_batch_has_it_now(
+    tmp_path, monkeypatch, few
+):
+    monkeypatch.setattr("burst.engine.pump.FEW", few)
+    bench = Bench(tmp_path, people=4, ledger=5, retry={"answer_within": "100ms"})
+    bench.step()
+    old = bench.sink.sent[0][0]
+    bench.run(200)
+    bench.pump.accept(0, [Held(b"1-9", "main", make_batch(9, 4, 1), False, "")])  # the audience's last person, alone
+    bench.step()
+    bench.sink.waiting.append(Answers(old, np.zeros(4, dtype=np.uint8), bench.clock.now_ns()))
+    bench.step(1)
+    assert bench.pump.counters["late_answers"] == 4
+    assert bench.states == [State.UNKNOWN] * 4 + [State.SENT]
+    bench.ledger.close()
+
+
 @with_options(expire_ns=100 * NS_PER_MS)
 def test_what_is_too_late_expires_fresh_and_refused_alike(bench):
     bench.sink.room = 4

@@ -132,6 +132,23 @@ async def test_however_many_calls_a_turn_has_each_gets_its_own_answer(tmp_path, 
         assert turns.desk.sums.requests == calls + 1
 
 
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), (b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")],
+    ids=["close", "1.0"],
+)
+async def test_a_call_that_is_to_be_its_connections_last_is_so_each_time(tmp_path, one, another):
+    async with Turns(tmp_path, 3) as turns:
+        await asyncio.sleep(0.03)
+        for at in range(3):
+            body = three(3 * at)
+            turns.read(at, turns.signed(body).replace(one, another, 1))
+            check(await turns.answer(at), body)
+            async with asyncio.timeout(HANG_S):
+                assert await turns.streams[at][0].read() == b""
+        assert turns.seen() == list(range(9))
+
+
 async def test_calls_of_two_shapes_may_come_in_one_turn(tmp_path):
     async with Turns(tmp_path, 6) as turns:
         await turns.learn(900)
