@@ -15,7 +15,7 @@ from burst.model.batch import Platform
 from burst.model.errors import Mistake, ScenarioError
 from burst.model.scenario import Scenario, Settings, SinkChoice, SyntheticAudience
 from burst.policy.criteria import parse_criterion
-from burst.wiring.counting import uncounted
+from burst.wiring.counting import uncounted, without_percent
 from burst.wiring.overrides import Override, apply, normalise, read_overrides
 from burst.wiring.scaling import scale_down
 from burst.wiring.shipped import shipped_names, shipped_path
@@ -197,7 +197,8 @@ class _Check:
         if scenario is not None:
             self._check_coverage(scenario)
             if safe == mapping and not self.dropped & {"routes", "criteria"}:  # else they are not the file's own
-                for number, what, hint in uncounted(scenario):
+                base = None if self.path is None else self.path.parent
+                for number, what, hint in (*uncounted(scenario), *without_percent(scenario, base)):
                     self._note(("criteria", number), what, hint)
         return scenario
 
