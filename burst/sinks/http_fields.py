@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from urllib.parse import quote
+from itertools import pairwise
+from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape as xml_escape
 
 from burst.model.errors import UsageError
@@ -25,6 +26,18 @@ _ELSEWHERE = {
     "cookie": "write header_env",
     "content-type": "write content_type",
 }
+_SECRET_WORDS = frozenset({"auth", "authentication", "authorization", "key", "oauth", "pwd", "sig", "signature"})
+_SECRET_IN_WORD = re.compile("(?:access|account|api|auth|private|shared)key|credential|passphrase|passw|secret|token")
+_NO_SECRET_LAST = frozenset({"algorithm", "id", "method", "name", "type", "version"})
+"""What ends fields about a secret that are none themselves."""
+_NAMING_KEYS = frozenset({"cache", "collapse", "dedup", "deduplication", "group", "idempotency", "ordering"}) | {
+    "partition",
+    "public",
+    "routing",
+    "sort",
+    "surrogate",
+}
+"""What stands before ``key`` in fields that name a thing and open nothing."""
 _PERSON = frozenset({"id", "index", "token"})
 _PLACE = re.compile(r"\$\{[^}]*\}|\$\$")
 _NOT_IN_TARGET = re.compile(
@@ -59,6 +72,40 @@ def check_field(name: str, value: str, *, places: bool = True, several: bool = F
     if rest != rest.strip() or not all(" " <= letter <= "~" for letter in rest):
         raise ValueError(f"header {name} is printable ASCII, with no blank at its ends")
     return value
+
+
+def check_unspoken(name: str, value: str) -> str:
+    """Return a field's value. Raises ValueError, without it, for one that its name says is a secret."""
+    if value and _says_secret(name) and not _has_column(value):
+        raise ValueError(f"header {name} holds a secret, which would be in the run folder and report: write header_env")
+    return value
+
+
+def check_query(target: str) -> str:
+    """Return a path and query. Raises ValueError for a parameter that its name says is a secret, and tells the name."""
+    for pair in re.split("[&;]", target.partition("#")[0].partition("?")[2]):
+        name, _, value = pair.partition("=")
+        if value and _says_secret(unquote(name)) and not _has_column(value):
+            raise ValueError(
+                f"{unquote(name)} in the query holds a secret, which would be in the run folder and report: write "
+                "path_env, the name of a variable that holds path and query"
+            )
+    return target
+
+
+def _says_secret(name: str) -> bool:
+    """Return whether a name says that what it names is to be kept: ``X-Api-Key``, ``apiKey``, ``access_token``."""
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    if words and words[-1] in _NO_SECRET_LAST:
+        return False
+    if any(before in _NAMING_KEYS and word == "key" for before, word in pairwise(words)):
+        return False
+    return any(word in _SECRET_WORDS or _SECRET_IN_WORD.search(word) for word in words)
+
+
+def _has_column(value: str) -> bool:
+    """Return whether a value has a place, and so is no literal."""
+    return any(found[0] != "$$" for found in _PLACE.finditer(value))
 
 
 def check_target(target: str, *, several: bool = False) -> str:

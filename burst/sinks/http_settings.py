@@ -33,7 +33,9 @@ from burst.sinks.http_fields import (
     bearer_field,
     check_field,
     check_name,
+    check_query,
     check_target,
+    check_unspoken,
     read_name,
     secret_field,
     secret_target,
@@ -57,7 +59,7 @@ def _check_endpoint(url: str) -> str:
     if "$" in parts.netloc:
         raise ValueError("a place may stand in an endpoint's path and query, not in its host")
     if parts.scheme in {"http", "https"} and parts.path + parts.query:
-        check_target(_target_of(url))
+        check_query(check_target(_target_of(url)))
     return url
 
 
@@ -69,7 +71,7 @@ def _target_of(url: str) -> str:
 def _check_path(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError("path begins with a slash")
-    return check_target(path)
+    return check_query(check_target(path))
 
 
 def _read_version(value: object) -> object:
@@ -98,7 +100,7 @@ class HttpSettings(ConnectionSettings):
     endpoint: Annotated[str, AfterValidator(_check_endpoint)] = Field(
         STAND_IN,
         description="stand-in: a provider of this run's own; else https://host[:port]/path?query with places such as "
-        "${tenant}, http://... (plain text), unix:///path or https+unix:///path",
+        "${tenant} and no secret in it (see path_env), http://... (plain text), unix:///path or https+unix:///path",
     )
     path: Annotated[str, AfterValidator(_check_path)] | None = Field(
         None, description="path and query, with places, where endpoint cannot have them: stand-in and unix sockets"
@@ -114,10 +116,12 @@ class HttpSettings(ConnectionSettings):
     ] = Field("1.1", description="1.1, 2, or auto: what the server prefers over TLS, and 1.1 over plain text")
 
     headers: dict[str, str] = Field(
-        default_factory=dict, description="header fields, with places; no secrets: for those there is header_env"
+        default_factory=dict,
+        description="header fields, with places; no keys, tokens, passwords: for those there is header_env",
     )
     header_env: dict[str, str] = Field(
-        default_factory=dict, description="header fields whose values are secrets: the variables that hold them"
+        default_factory=dict,
+        description="header fields whose values are secrets, such as x-api-key: the variables that hold them",
     )
     bearer_env: Annotated[str | None, _variable("bearer_env", "HOOK_TOKEN", "token")] = Field(
         None, description="the environment variable that holds the token of `authorization: Bearer`"
@@ -173,7 +177,7 @@ class HttpSettings(ConnectionSettings):
     @field_validator("headers")
     @classmethod
     def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        return {check_name(name): check_field(name, value) for name, value in headers.items()}
+        return {check_name(name): check_unspoken(name, check_field(name, value)) for name, value in headers.items()}
 
     @field_validator("header_env")
     @classmethod

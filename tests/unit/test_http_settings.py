@@ -110,6 +110,59 @@ def test_mistakes_are_told(given, said):
     assert "s3cret" not in told
 
 
+NAMES_OF_SECRETS = [
+    "X-Api-Key",
+    "apikey",
+    "x-apiKey",
+    "X-API-KEY",
+    "X-Auth",
+    "X-Auth-Token",
+    "Access_Token",
+    "X-Client-Secret",
+    "x-password",
+    "X-DB-Passwd",
+    "X-Hub-Signature-256",
+    "X-Credential",
+    "x-authtoken",
+]
+OTHER_NAMES = ["Idempotency-Key", "X-Routing-Key", "X-Author", "X-Keyboard", "X-Key-Id", "X-Token-Type", "X-Event"]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_SECRETS)
+def test_a_literal_secret_is_refused_without_telling_it(name):
+    told = wrong(headers={name: "s3cret-0123"})
+    assert f"header {name} holds a secret" in told
+    assert "header_env" in told
+    for place in ({"path": f"/x?a=1&{name}=s3cret"}, {"endpoint": f"https://x/y?{name}=s3cret"}):
+        told_of_query = wrong(**place)
+        assert f"{name} in the query holds a secret" in told_of_query
+        assert "path_env" in told_of_query
+        assert "s3cret" not in told_of_query
+    assert "s3cret" not in told
+    assert "holds a secret" in wrong(headers={name: "s3cret$${id}"}), "two characters, and no place"
+
+
+@pytest.mark.parametrize("name", NAMES_OF_SECRETS)
+def test_what_differs_from_person_to_person_is_no_secret_of_the_scenario(name):
+    assert settings(headers={name: "${token}"}, path=f"/x?{name}=${{id}}").target == f"/x?{name}=${{id}}"
+    assert settings(header_env={name: "HOOK_KEY"}).header_env == {name.lower(): "HOOK_KEY"}
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_fields_that_only_sound_like_secrets_stand(name):
+    assert settings(headers={name: "launch-1"}, path=f"/x?{name}=1").headers == {name.lower(): "launch-1"}
+
+
+def test_an_escaped_name_in_a_query_is_read_as_the_server_will():
+    assert "api_key in the query" in wrong(path="/x?api%5Fkey=s3cret")
+
+
+def test_a_path_from_a_variable_may_hold_a_secret(monkeypatch):
+    monkeypatch.setenv("HOOK_PATH", "/x?api_key=s3cret")
+    (need,) = settings(path_env="HOOK_PATH").needs()
+    assert need.look() == ""
+
+
 def test_a_mistaken_status_is_told():
     assert "accepted" in wrong(statuses={409: "acepted"})
 
