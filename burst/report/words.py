@@ -27,6 +27,11 @@ STARVED_SHARE = 0.2
 
 #: Of the audience: from here on, what a projection multiplies is the waits between attempts, not the rate.
 _MANY_RETRIES = 0.05
+#: Of a core: beyond it a process of the stand-in was what was slow. Where the engine's own note begins, too, which a
+#: report cannot import.
+NEAR_LIMIT = 0.7
+#: Of the attempts: from here on, what bounds a run is what its provider allows, not how many may ask at once.
+_MANY_REFUSED = 0.05
 # A share this many times the even one is worth a name.
 _STRAGGLES = 1.25
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -111,7 +116,7 @@ def criterion_value(name: str, value: float | str | None) -> str:
 def generator_line(result: Result) -> str:
     """Say whether burst itself was the limit, and why; then what it waited for, if it did."""
     generator = result.generator
-    waited = _waited_for_room(generator.credit_starved_share)
+    waited = _waited_for_room(result)
     if generator.limited:
         told = f"was the limit: {generator.reason or 'no reason was recorded'}"
         return f"{told}; {waited}" if waited else told
@@ -120,17 +125,43 @@ def generator_line(result: Result) -> str:
     return f"was not the limit{f': {generator.reason}' if generator.reason else ''}"
 
 
-def _waited_for_room(share: float) -> str:
-    """Say that connections and streams were used up; nothing where that was seldom.
+def _waited_for_room(result: Result) -> str:
+    """Say that connections and streams were used up, and what to make of it; nothing where that was seldom.
 
-    Whether the provider was slow or the connections were few cannot be told from here, so both are named.
+    A stand-in without time to spare, and a provider that refuses, are seen from here: then more connections are no
+    advice. Else nobody can tell whether the provider was slow or the connections were few, so both are named.
     """
-    if share <= STARVED_SHARE:
+    starved = result.generator.credit_starved_share
+    if starved <= STARVED_SHARE:
+        return ""
+    told = f"every connection and stream was in use {starved:.0%} of the time"
+    known = [one for one in (_refused_much(result), _slow_stand_in(result)) if one]
+    if known:
+        told += f", and more `connections` would not help: {'; and '.join(known)}"
+    else:
+        told += ": more `connections` would go faster, unless the provider is what is slow"
+    return told.replace("%", " %")
+
+
+def _slow_stand_in(result: Result) -> str:
+    busy = 0.0 if result.witness is None else result.witness.busy_share
+    return f"the stand-in is what was slow, its busiest process used {busy:.0%} of a core" if busy > NEAR_LIMIT else ""
+
+
+def _refused_much(result: Result) -> str:
+    """Say that the provider refused a good part of the attempts; nothing where it did not.
+
+    A refused attempt was made again, or was somebody's last. Who was sent to again for want of an answer was not
+    refused.
+    """
+    attempts = result.audience - result.outcomes.unsent + result.retries
+    refused = max(0, result.retries - result.possible_duplicates) + result.outcomes.failed
+    if refused <= _MANY_REFUSED * attempts:
         return ""
     return (
-        f"every connection and stream was in use {share:.0%} of the time: more `connections` would go faster, "
-        "unless the provider is what is slow"
-    ).replace("%", " %")
+        f"the provider throttled or refused {refused:,} of {attempts:,} attempts ({refused / attempts:.0%}), and a "
+        "`rate` on the sink at what it allows would carry more"
+    )
 
 
 def unjudged(result: Result) -> str:

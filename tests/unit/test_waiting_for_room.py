@@ -17,10 +17,12 @@ from burst.model.units import NS_PER_MS, NS_PER_S
 from burst.policy.pacing import Pace
 from burst.policy.routing import Router
 from burst.queues.shard import Held
+from burst.report.folder import read_run
+from burst.report.html import render
 from burst.report.terminal import print_summary
 from burst.report.words import generator_line
 from burst.runs.ledger import Ledger
-from burst.runs.result import Generator, Outcomes, Result
+from burst.runs.result import Generator, Outcomes, Result, WitnessResult
 from tests.conftest import FakeClock, make_batch
 
 
@@ -127,10 +129,11 @@ def test_a_worker_that_computes_does_not_wait_and_the_share_is_the_fleets():
     assert _starved_share([]) == 0.0
 
 
-def result(**generator) -> Result:
+def result(more=None, **generator) -> Result:
+    counted = {"audience": 10, "outcomes": Outcomes(accepted=10)} | (more or {})
     return Result(
-        event="e", run="r", scenario="s", verdict="fail", headline="NO-GO: late", judge="witness", audience=10,
-        outcomes=Outcomes(accepted=10), generator=Generator(**generator),
+        event="e", run="r", scenario="s", verdict="fail", headline="NO-GO: late", judge="witness",
+        generator=Generator(**generator), **counted,
     )  # fmt: skip
 
 
@@ -147,3 +150,53 @@ def test_a_shortage_is_told_beside_a_limit_and_a_short_one_not_at_all():
     both = generator_line(result(limited=True, reason="busy", credit_starved_share=0.5))
     assert both.startswith("was the limit: busy; every connection and stream was in use 50 %")
     assert generator_line(result(credit_starved_share=0.2)) == "was not the limit"
+
+
+def test_more_connections_are_no_advice_where_the_stand_in_had_no_time_to_spare():
+    line = generator_line(result({"witness": WitnessResult(busy_share=0.95)}, credit_starved_share=0.63))
+    assert "in use 63 % of the time, and more `connections` would not help" in line
+    assert "the stand-in is what was slow, its busiest process used 95 % of a core" in line
+    assert "go faster" not in line
+    spared = generator_line(result({"witness": WitnessResult(busy_share=0.7)}, credit_starved_share=0.63))
+    assert "more `connections` would go faster" in spared
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"retries": 45_000}, "45,000 of 145,000 attempts (31 %)"),
+        ({"retries": 3000, "outcomes": Outcomes(accepted=90_000, failed=10_000)}, "13,000 of 103,000 attempts (13 %)"),
+    ],
+    ids=["made again", "and given up"],
+)
+def test_where_the_provider_refuses_much_a_rate_is_the_advice(more, told):
+    crowd = {"audience": 100_000, "outcomes": Outcomes(accepted=100_000)} | more
+    line = generator_line(result(crowd, credit_starved_share=0.5))
+    assert f"the provider throttled or refused {told}" in line
+    assert "`rate` on the sink" in line
+    assert "more `connections` would not help" in line
+    assert "go faster" not in line
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"retries": 5000}, {"retries": 45_000, "possible_duplicates": 45_000}],
+    ids=["few", "sent again for want of an answer"],
+)
+def test_what_the_provider_did_not_refuse_is_not_laid_at_its_door(more):
+    crowd = {"audience": 100_000, "outcomes": Outcomes(accepted=100_000)} | more
+    assert "more `connections` would go faster" in generator_line(result(crowd, credit_starved_share=0.5))
+
+
+def test_a_provider_that_refuses_and_a_busy_stand_in_are_both_told_on_terminal_and_page(tmp_path):
+    both = result({"retries": 5, "witness": WitnessResult(busy_share=0.9)}, credit_starved_share=0.5)
+    out = io.StringIO()
+    print_summary(both, tmp_path, Console(file=out, width=400))
+    (tmp_path / "result.json").write_bytes(both.to_json())
+    page = render(read_run(tmp_path))
+    line = generator_line(both)
+    assert "throttled or refused 5 of 15 attempts (33 %)" in line
+    assert "the stand-in is what was slow" in line
+    assert line in out.getvalue()
+    assert page.count(line) == 2  # the notice above the fold, and the table that it is about
+    assert "would go faster" not in out.getvalue() + page
