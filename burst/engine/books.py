@@ -133,6 +133,20 @@ class Books:
         ]
         return sorted((reason for reason in told if reason.outcome != "accepted"), key=lambda reason: -reason.count)
 
+    def used_up(self, attempts: int) -> tuple[int, list[str]]:
+        """Return how many failed after all their ``attempts``, and the reasons they were given, commonest first.
+
+        Who failed because the run was ended early has attempts left.
+        """
+        used_up = (self._ledger.states == State.FAILED) & (self._ledger.attempts >= attempts)
+        if self.reasons is None:
+            return int(np.count_nonzero(used_up)), []
+        counts = np.bincount(self.reasons[used_up], minlength=len(self.reason_names))
+        told = sorted(
+            (number for number in range(1, counts.size) if counts[number]), key=lambda number: -counts[number]
+        )
+        return int(counts.sum()), [self.reason_names[number] for number in told]
+
     # -- numbers ---------------------------------------------------------------------------------------------------
 
     def completion_ns(self, accepted: int) -> dict[str, int | None]:

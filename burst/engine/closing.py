@@ -10,8 +10,9 @@ from typing import Any, cast
 import msgspec
 
 from burst.engine.books import Books
+from burst.engine.remarks import limit_note, used_up_note
 from burst.engine.stage import Staged
-from burst.engine.witnessing import Testimony, limit_note
+from burst.engine.witnessing import Testimony
 from burst.fleet.control import Report
 from burst.model.batch import UInt8Column
 from burst.model.scenario import Scenario
@@ -151,7 +152,9 @@ def close_books(
         shards=_shards(books, staged, servers, closing.shard_memory_mb),
         routes=_routes(books, scenario, staged),
         reasons=books.told_reasons(),
-        notes=_notes(judge, untimed, closing, seen),
+        notes=_notes(
+            judge, untimed, closing, seen, used_up_note(*books.used_up(scenario.retry.attempts), scenario.retry)
+        ),
         witness=seen,
         cause="" if verdict == "pass" else closing.cause,
         hint="" if verdict == "pass" else closing.hint,
@@ -325,8 +328,8 @@ def _routes(books: Books, scenario: Scenario, staged: Staged | None) -> list[Rou
     return routes
 
 
-def _notes(judge: str, untimed: int, closing: Closing, seen: WitnessResult | None) -> list[str]:
-    notes = list(closing.notes)
+def _notes(judge: str, untimed: int, closing: Closing, seen: WitnessResult | None, used_up: str) -> list[str]:
+    notes = [*closing.notes, *([used_up] if used_up else [])]
     if seen is not None:
         notes += [f"contradiction: {told}" for told in seen.contradicted]
         notes += [told for told in (limit_note(seen.busy_share),) if told]

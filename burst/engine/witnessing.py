@@ -22,8 +22,6 @@ if TYPE_CHECKING:  # aiohttp takes longer to import than most runs have for it
     from burst.provider.control import Control
 
 _PREFIX = "burst-standin-"
-NEAR_LIMIT = 0.7
-"""Of a core: a provider busier than this may have been the limit itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +154,3 @@ def _sweep(folder: Path) -> None:
 
 def _since(then_ns: int, go_ns: int) -> float | None:
     return round((then_ns - go_ns) / 1e9, 6) if then_ns and go_ns else None
-
-
-def limit_note(busy_share: float) -> str:
-    """Return what is to be said of a witness that was near its limit, else nothing."""
-    if busy_share <= NEAR_LIMIT:
-        return ""
-    return (
-        f"the witness was near its limit: a process of the stand-in was {busy_share:.0%} busy, "
-        "so what is slow may be slow there"
-    )

@@ -196,7 +196,7 @@ def test_fewer_workers_than_shards_keep_the_pace(shop: Shop) -> None:
 
 
 def test_the_result_says_when_the_witness_was_near_its_limit() -> None:
-    from burst.engine.witnessing import limit_note
+    from burst.engine.remarks import limit_note
 
     assert limit_note(0.69) == ""
     assert "near its limit" in limit_note(0.71)
