@@ -28,6 +28,7 @@ from burst.model.errors import BurstError, LatchError, NoGoError
 from burst.model.ports import Audience, Sink, StandIn
 from burst.model.scenario import SinkChoice
 from burst.model.units import NS_PER_S
+from burst.runs.folder import RunFolder
 from burst.runs.ledger import Ledger
 from burst.runs.result import Result
 
@@ -105,6 +106,11 @@ class Coordinator:
             self._record.interrupted = why
             if self._phases is not None:
                 self._phases.cancel()
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the run's files are, or will be."""
+        return RunFolder(self._order.reports / self._order.run)
 
     def kill(self) -> None:
         """Kill the workers at once; the keeper ends the servers when this process is gone."""

@@ -18,6 +18,7 @@ from burst.model.errors import UsageError
 from burst.report.html import write_report
 from burst.report.live import LiveView, PatientConsole
 from burst.report.terminal import print_summary
+from burst.runs.folder import RunFolder
 from burst.runs.result import Result
 from burst.wiring.run import make_coordinator
 from burst.wiring.scenario_file import load_scenario
@@ -25,6 +26,9 @@ from burst.wiring.strange_variables import strange_variables
 
 EXIT_CODES = {"pass": 0, "inconclusive": 3, "fail": 99, "aborted": 105}
 INTERRUPTED = 130
+CLOSING_S = 1.0
+"""The books are closed in less. A second Ctrl-C within it may be the first one, sent twice (by a wrapper and to the
+process group alike), or a finger that trembled: neither is to cost the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def run_command(command: RunCommand) -> int:
         live=command.live,
     )
     try:
-        result, interrupted = uvloop.run(_run(coordinator))
+        result, interrupted = uvloop.run(_run(coordinator, view))
     finally:
         view.close()
     folder = command.reports / result.run
@@ -105,19 +109,37 @@ async def _enter(view: LiveView) -> None:
         loop.remove_reader(0)
 
 
-async def _run(coordinator: Coordinator) -> tuple[Result, bool]:
-    """Run it; the first Ctrl-C (or SIGTERM) ends it in order, the second at once."""
+async def _run(coordinator: Coordinator, view: LiveView) -> tuple[Result, bool]:
+    """Run it; Ctrl-C (or SIGTERM) ends it in order, another at once.
+
+    One that comes while the books are being closed is answered with a line instead, once.
+    """
     loop = asyncio.get_running_loop()
+    first_s = 0.0
     interrupts = 0
 
     def interrupt(name: str) -> None:
-        nonlocal interrupts
+        nonlocal first_s, interrupts
         interrupts += 1
-        if interrupts > 1:
+        if interrupts == 1:
+            first_s = loop.time()
+            coordinator.interrupt(f"interrupted by {name}")
+        elif interrupts == 2 and loop.time() - first_s < CLOSING_S:
+            view.note(f"closing the books; {name} once more ends at once, and leaves them open")
+        else:
             coordinator.kill()
+            view.close()
+            view.note(_left_behind(coordinator.folder))
             os._exit(INTERRUPTED)
-        coordinator.interrupt(f"interrupted by {name}")
 
     for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")):
         loop.add_signal_handler(number, interrupt, name)
     return await coordinator.run(), interrupts > 0
+
+
+def _left_behind(folder: RunFolder) -> str:
+    """Say what an end at once has left in the run folder."""
+    if folder.result.exists():
+        return f"ended at once; the books were closed already: {folder.result}"
+    kept = " and ".join(path.name for path in (folder.ledger, folder.journal) if path.exists()) or "nothing"
+    return f"ended at once: the books were left open; {folder.path} holds {kept}, and no result.json"

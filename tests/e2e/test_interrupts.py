@@ -77,8 +77,22 @@ def test_a_termination_signal_ends_in_order_too(shop: Shop) -> None:
     shop.assert_nothing_left()
 
 
-def test_a_second_ctrl_c_ends_at_once_and_still_leaves_nothing(shop: Shop) -> None:
-    # Frozen workers do not obey: the orderly end takes as long as it may, and the second Ctrl-C finds it under way.
+def test_a_second_ctrl_c_while_the_books_are_being_closed_does_not_cost_the_result(shop: Shop) -> None:
+    program = shop.start("run", "smoke", "--set", "rate=20000/s", "--set", "workers=2")
+    shop.wait_until("phase", "drain")
+    frozen = shop.workers()
+    for pid in frozen:
+        signal_process(pid, signal.SIGSTOP)  # else the books may be closed before the second one comes
+    program.signal(signal.SIGINT)
+    wait_for("the orderly end", lambda: "aborting" in program.err, 10)
+    program.signal(signal.SIGINT)
+    assert program.wait(20) == 130, program.err
+    assert "closing the books; Ctrl-C once more ends at once" in program.err
+    assert_aborted(shop)
+
+
+def test_ctrl_c_once_more_ends_at_once_says_what_is_kept_and_leaves_nothing(shop: Shop) -> None:
+    # Frozen workers do not obey: the orderly end takes as long as it may, and the next Ctrl-C finds it under way.
     program = shop.start("run", "smoke", "--set", "rate=20000/s", "--set", "workers=2")
     shop.wait_until("phase", "drain")
     workers = shop.workers()
@@ -87,11 +101,18 @@ def test_a_second_ctrl_c_ends_at_once_and_still_leaves_nothing(shop: Shop) -> No
         signal_process(pid, signal.SIGSTOP)
     program.signal(signal.SIGINT)
     wait_for("the orderly end", lambda: "aborting" in program.err, 10)
+    program.signal(signal.SIGINT)
+    wait_for("the answer to the second", lambda: "once more ends at once" in program.err, 10)
     begun = time.monotonic()
     program.signal(signal.SIGINT)
     code = program.wait(10)
-    print(f"ended {time.monotonic() - begun:.2f} s after the second Ctrl-C")
+    print(f"ended {time.monotonic() - begun:.2f} s after the last Ctrl-C")
     assert code == 130
+    last = program.err.splitlines()[-1]
+    assert "ended at once: the books were left open" in last
+    assert f"{shop.folder.name} holds ledger.bin and journal.ndjson, and no result.json" in last
+    assert {"ledger.bin", "journal.ndjson"} <= {path.name for path in shop.folder.iterdir()}
+    assert not (shop.folder / "result.json").exists()
     shop.assert_nothing_left()
 
 
