@@ -58,7 +58,10 @@ class SqsDesk(TurnDesk):
         super()._end_turn()
         for calls, answers in passed:
             for (kept_by, data), answer in zip(calls, answers, strict=True):
-                kept_by.pass_on(data, answer)
+                try:
+                    kept_by.pass_on(data, answer)
+                except Exception as error:  # noqa: BLE001 (the others have been witnessed, and wait)
+                    self._give_up(kept_by, error)
         if kept:
             self.noticed()
 

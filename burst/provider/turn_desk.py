@@ -53,7 +53,18 @@ class TurnDesk(CallDesk):
                 note(self.sums, self._means.witness, Sight.ACCEPT, people, self._seen_ns)
         owed, self._owed = self._owed, []
         for link, request, reply in owed:
-            self._answer(link, request, reply)
+            try:
+                self._answer(link, request, reply)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the others have been witnessed and wait)
+                self._give_up(link, error)
+
+    @staticmethod
+    def _give_up(link: CallLink, error: Exception) -> None:
+        """Cut off a connection whose answer failed, and let the loop say so as of any callback that does."""
+        link.abort()
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "the answer to a call failed; its connection is cut off", "exception": error, "protocol": link}
+        )
 
     def _answer_in_time(self, link: CallLink, request: Request, reply: Reply, now_ns: int) -> None:
         """Answer when it is time, and never before the witness knows."""

@@ -1,6 +1,7 @@
 """Calls that one turn of the loop has read are taken together, and each is answered as if it had come alone."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
@@ -241,6 +242,33 @@ async def test_who_leaves_before_the_turn_ends_disturbs_nobody(tmp_path, right):
         assert turns.seen() == [at for at in range(9) if right or at not in {3, 4, 5}] + [900, 901, 902]
         assert turns.desk.sums.requests == 3 + right
         assert len(turns.desk.links) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_answer_that_fails_costs_its_own_connection_and_no_other_and_is_told(tmp_path, known):
+    async with Turns(tmp_path, 4) as turns:
+        told = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        if known:
+            await turns.learn(900)
+        failure = RuntimeError("nobody thought of this")
+
+        def fail(*_, **__):
+            raise failure
+
+        turns.links[1].dribble.put = fail
+        bodies = [three(3 * at, "hi" if known else "hi" * (at + 1)) for at in range(4)]
+        for at, body in enumerate(bodies):
+            turns.read(at, turns.signed(body))
+        assert turns.kept() == ([4] if known else [])
+        for at in (0, 2, 3):
+            check(await turns.answer(at), bodies[at])
+        async with asyncio.timeout(HANG_S):
+            with contextlib.suppress(ConnectionResetError):
+                assert await turns.streams[1][0].read() == b""
+        assert told == [failure]
+        turns.read(0, turns.signed(three(600)))  # and the desk goes on
+        check(await turns.answer(0), three(600))
 
 
 async def test_what_was_read_before_an_order_is_answered_as_it_was_before(tmp_path):
