@@ -57,6 +57,7 @@ class AwsCalls:
         path, _, query = (endpoint.target or b"/").decode().partition("?")
         self._path, self._query = path or "/", query
         self._host = endpoint.authority.decode()
+        self.url, self.named_by = f"{endpoint.shown}{self._path.rstrip('/')}", settings.named_by()  # for advice
         self._fields = [("Host", self._host), *fields]
         self._start = self._line_and(self._fields)
         self._credentials: AwsCredentials | None = None

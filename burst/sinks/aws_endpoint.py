@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from burst.model.errors import UsageError
+from burst.model.errors import BurstError, UsageError
 from burst.sinks.aws_profile import Profile, read_profile
 from burst.sinks.connection_settings import endpoint_checker
 
@@ -53,7 +53,7 @@ def aws_endpoint(
     if endpoint:
         return endpoint
     said = read_profile(profile, environ)
-    configured = "" if _ignored(environ, said) else _configured(service, environ, said)
+    configured, _ = _configured(service, environ, said)
     if configured:
         return _checked(configured, service)
     for kind, variable in (("fips", "AWS_USE_FIPS_ENDPOINT"), ("dualstack", "AWS_USE_DUALSTACK_ENDPOINT")):
@@ -66,19 +66,36 @@ def aws_endpoint(
     return f"https://{service}.{region}.{suffix}"
 
 
+def endpoint_named_by(service: str, environ: Mapping[str, str], profile: str | None = None) -> str:
+    """Return who names the URL of a service where settings leave it to the AWS tools' ways; empty: nobody does."""
+    return _configured(service, environ, read_profile(profile, environ))[1]
+
+
+def naming(error: BurstError, named_by: str) -> BurstError:
+    """Return an error of connecting whose advice is about who named the URL, not about the setting ``endpoint``."""
+    hint = re.sub(r"\bendpoint\b", named_by, error.hint)
+    if named_by not in hint:
+        hint = f"{hint} (its URL: {named_by})".lstrip()
+    return type(error)(error.what, hint=hint)
+
+
 def _ignored(environ: Mapping[str, str], profile: Profile) -> bool:
     said = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
     return _true(profile.says.get("ignore_configured_endpoint_urls") if said is None else said)
 
 
-def _configured(service: str, environ: Mapping[str, str], profile: Profile) -> str:
-    return (
-        environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
-        or environ.get("AWS_ENDPOINT_URL")
-        or profile.services.get(service, {}).get("endpoint_url")
-        or profile.says.get("endpoint_url")
-        or ""
+def _configured(service: str, environ: Mapping[str, str], profile: Profile) -> tuple[str, str]:
+    """Return the URL and who names it, the first that does; empty ones where nobody does, or is to be heard."""
+    if _ignored(environ, profile):
+        return "", ""
+    own, everybodys = f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL"
+    ways = (
+        (environ.get(own), own),
+        (environ.get(everybodys), everybodys),
+        (profile.services.get(service, {}).get("endpoint_url"), f"endpoint_url of profile {profile.name}'s services"),
+        (profile.says.get("endpoint_url"), f"endpoint_url of profile {profile.name}"),
     )
+    return next(((url, name) for url, name in ways if url), ("", ""))
 
 
 def _checked(url: str, service: str) -> str:

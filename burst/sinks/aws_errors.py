@@ -5,6 +5,8 @@ Sources: AWS, "Common error types" of the SQS and SNS API references; botocore's
 
 from __future__ import annotations
 
+import re
+
 from burst.model.outcome import Answer
 from burst.model.units import NS_PER_S
 from burst.wire.h1_client import Head
@@ -31,6 +33,11 @@ SIGNATURE = frozenset({"AuthFailure", "InvalidSignature", "SignatureDoesNotMatch
 
 _TROUBLE = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"})
 _MAYBE_TAKEN = frozenset({502, 504})  # a gateway gave up on whoever may have acted
+
+KEYS_ADVICE = "check the credentials, the region and this machine's clock"
+_MOST_TOLD = 300  # letters
+#: Key ids; tokens, of a session or a device, and signatures. No UUID, and no word.
+_LIKE_A_KEY = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{8,}|[A-Za-z0-9+/=_]{32,}")
 
 ANOTHER, NONE_GIVEN = "another reason", "no reason given"
 AWS_REASONS = (
@@ -89,3 +96,33 @@ def retry_after_ns(head: Head) -> int:
     """Return the wait of a ``Retry-After`` in seconds; 0 where there is none, or a date."""
     value = head.get(b"retry-after") or b""
     return int(value) * NS_PER_S if value.isdigit() and len(value) < 8 else 0
+
+
+def in_words(text: object) -> str:
+    """Return what a service says in words, as far as terminal and journal may have it; empty where it says nothing.
+
+    Its first line alone: below it, a wrong signature is told with all that was signed, the session token among it.
+    """
+    lines = text.strip().splitlines() if isinstance(text, str) else []
+    line = "".join(letter if letter.isprintable() else " " for letter in lines[0]) if lines else ""
+    return _LIKE_A_KEY.sub("…", line)[:_MOST_TOLD].strip()
+
+
+def told(status: int, code: str, words: str) -> str:
+    """Return an error as a person reads it: ``403 UnrecognizedClient: the security token is invalid``."""
+    shown = f"{status} {in_words(code)}".rstrip()
+    return f"{shown}: {words}" if words else shown
+
+
+def advice(service: str, status: int, code: str, url: str, named_by: str) -> str:
+    """Return what to look at after an error of a whole call that has no advice of its own.
+
+    ``code`` is a plain one, empty where the answer is none of AWS's; ``url`` is where the call went, and ``named_by``
+    the setting or variable that says so.
+    """
+    suspect = f"is it {service} at {url}? check {named_by}"
+    if status >= 500:
+        return f"is {service} in trouble?" if code else f"is {service} in trouble? {suspect}"
+    if status in {401, 403} and not code:
+        return f"{KEYS_ADVICE}; {suspect}"
+    return KEYS_ADVICE if code and code != "UnknownOperation" else suspect

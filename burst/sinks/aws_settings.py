@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from burst.sinks.aws_endpoint import aws_endpoint, aws_region
+from burst.sinks.aws_endpoint import aws_endpoint, aws_region, endpoint_named_by
 from burst.sinks.aws_sources import KeyVariables, whose_keys
 from burst.sinks.connection_settings import STAND_IN, ConnectionSettings, Need, endpoint_checker, variable_checker
 
@@ -83,6 +83,12 @@ class AwsSettings(ConnectionSettings):
         if self.endpoint != AWS:
             return self.endpoint
         return aws_endpoint(self.service, None, self.region_found(environ), environ, self.profile)
+
+    def named_by(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Return what names the service's URL, for advice: the setting, a variable, a profile. Raises UsageError."""
+        if self.endpoint != AWS:
+            return "endpoint"
+        return endpoint_named_by(self.service, environ, self.profile) or "endpoint"
 
     def needs(self) -> Iterator[Need]:
         """Yield what a run with these settings needs beside them: files for TLS, region and keys."""

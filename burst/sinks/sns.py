@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from burst.model.batch import Batch, Int64Column
+from burst.model.errors import BurstError
 from burst.model.ports import Answers, Prepared, SinkContext
 from burst.sinks.aws_calls import AwsCalls
+from burst.sinks.aws_endpoint import naming
 from burst.sinks.endpoint import H1, Endpoint
 from burst.sinks.sns_answers import REASONS
 from burst.sinks.sns_calls import SnsCalls
@@ -54,7 +56,10 @@ class Sns:
         self._sender = H1Sender(
             self._endpoint.shown, self._endpoint.dial, limits, context, self._requests, glancer=self._requests
         )
-        await self._sender.open()
+        try:
+            await self._sender.open()
+        except BurstError as error:
+            raise naming(error, self._calls.named_by) from None
 
     async def trace(self) -> str:
         """Send a few marked messages that must be taken before the rest may follow; return what was seen.

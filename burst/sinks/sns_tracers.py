@@ -9,6 +9,7 @@ from burst.model.outcome import Answer
 from burst.model.ports import SinkContext
 from burst.sinks import sns_answers as said
 from burst.sinks.aws_calls import AwsCalls
+from burst.sinks.aws_errors import advice, in_words, told
 from burst.sinks.endpoint import Endpoint
 from burst.sinks.rendering import batch_of_one
 from burst.sinks.sns_calls import SnsCalls
@@ -24,7 +25,6 @@ _ADVICE = {
     "EndpointDisabled": "tracer_tokens names a device that is gone",
     "NotFound": "is there such a topic, or endpoint, in this region and account?",
 }
-_KEYS = "check the credentials, the region, and this machine's clock"
 
 
 class Tracers:
@@ -65,28 +65,43 @@ class Tracers:
             calls.meaning(response.head.status, code, response.head)
             if calls.skew_s != skew_s:  # the clock was off, and is not any more
                 response = await self._ask(sender, calls, body)
-        self._hold(response, len(batches))
+        self._hold(response, len(batches), calls)
 
     async def _ask(self, sender: H1Sender, calls: AwsCalls, body: bytes) -> Response:
+        hint = f"is it SNS that listens at {calls.url}? check {calls.named_by}"
         try:
             return await sender.ask(calls.whole(body), ASK_WITHIN_S)
         except TimeoutError:
-            raise TracerError(f"tracer to {self._shown}: no answer within {ASK_WITHIN_S:g} s") from None
+            raise TracerError(f"tracer to {self._shown}: no answer within {ASK_WITHIN_S:g} s", hint=hint) from None
         except (OSError, H1Error) as error:
-            raise TracerError(f"tracer to {self._shown}: no answer: {error}", hint="is it SNS that listens?") from None
+            raise TracerError(f"tracer to {self._shown}: no answer: {error}", hint=hint) from None
 
-    def _hold(self, response: Response, count: int) -> None:
+    def _hold(self, response: Response, count: int, calls: AwsCalls) -> None:
         """Hold an answer against what was sent."""
         status = response.head.status
         if status != 200:
             code = said.error_code(response.body)
-            advice = _ADVICE.get(code, "is SNS in trouble?" if status >= 500 else _KEYS)
-            raise TracerError(f"tracer to {self._shown}: {status} {code}".rstrip(), hint=advice)
+            hint = _ADVICE.get(code) or advice("SNS", status, code, calls.url, calls.named_by)
+            raise TracerError(f"tracer to {self._shown}: {told(status, code, _described(response.body))}", hint=hint)
         answered = said.Answered()
         if self._settings.target_arn is not None:
             verdicts = [answered.of_one(response.body)]
         else:
             verdicts = answered.of_batch(response.body, count) or [(Answer.DOUBTFUL, said.NUMBERS[said.NO_SNS])]
-        for answer, reason in verdicts:
+        for ident, (answer, reason) in zip(said.IDS, verdicts, strict=False):
             if answer is not Answer.ACCEPTED:
-                raise TracerError(f"tracer to {self._shown}: {said.REASONS[reason]}", hint="check message and topic")
+                words = _described(response.body, ident)
+                heard = f"{said.REASONS[reason]}: {words}" if words else said.REASONS[reason]
+                raise TracerError(f"tracer to {self._shown}: {heard}", hint="check message and topic")
+
+
+def _described(body: bytes, ident: str = "") -> str:
+    """Return SNS's own words on a call that failed, or on the entry ``ident`` of one; empty where there are none."""
+    root = said.tree(body)
+    if root is None:
+        return ""
+    if not ident:
+        return in_words(root.findtext("Error/Message") or root.findtext("Errors/Error/Message"))
+    failed = root.findall("PublishBatchResult/Failed/member")
+    named = (member for member in failed if member.findtext("Id", "").strip() == ident)
+    return in_words(next((member.findtext("Message", "") for member in named), ""))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from burst.model.batch import Batch, Int64Column
+from burst.model.errors import BurstError
 from burst.model.ports import Answers, Prepared, SinkContext
 from burst.sinks.aws_calls import AwsCalls
+from burst.sinks.aws_endpoint import naming
 from burst.sinks.endpoint import H1, Endpoint
 from burst.sinks.sqs_answers import REASONS
 from burst.sinks.sqs_calls import SqsCalls
@@ -53,7 +55,10 @@ class Sqs:
         self._sender = H1Sender(
             self._endpoint.shown, self._endpoint.dial, limits, context, self._requests, glancer=self._requests
         )
-        await self._sender.open()
+        try:
+            await self._sender.open()
+        except BurstError as error:
+            raise naming(error, self._calls.named_by) from None
         self._requests.to(await queue_url(settings, self._endpoint, self._sender, self._calls))
 
     async def trace(self) -> str:

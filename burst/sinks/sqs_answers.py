@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import msgspec
 
 from burst.model.outcome import Answer
-from burst.sinks.aws_errors import ANOTHER, AWS_REASONS, NONE_GIVEN, THROTTLING, plain_code
+from burst.sinks.aws_errors import ANOTHER, AWS_REASONS, NONE_GIVEN, THROTTLING, in_words, plain_code
 from burst.wire.h1_client import Response
 from burst.wire.h1_sender import UNANSWERED
 
@@ -102,6 +105,21 @@ def error_code(response: Response) -> str:
         if value is not None:
             return plain_code(value.decode("ascii", "replace").partition(";")[0])
     return ""
+
+
+def described(body: bytes, number: str | None = None) -> str:
+    """Return SQS's own words on a call that failed, or on the message ``number`` (its Id) of one; else empty."""
+    try:
+        answer: Any = json.loads(body)
+    except ValueError:
+        return ""
+    if isinstance(answer, dict) and number is not None:
+        failed = answer.get("Failed")
+        entries = failed if isinstance(failed, list) else []
+        answer = next((one for one in entries if isinstance(one, dict) and one.get("Id") == number), None)
+    if not isinstance(answer, dict):
+        return ""
+    return in_words(answer.get("message")) or in_words(answer.get("Message"))
 
 
 def number_of(code: str) -> int:

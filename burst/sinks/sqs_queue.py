@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from burst.model.errors import BurstError
 from burst.sinks.aws_calls import AwsCalls
+from burst.sinks.aws_errors import advice, told
 from burst.sinks.endpoint import Endpoint
-from burst.sinks.sqs_answers import error_code
+from burst.sinks.sqs_answers import described, error_code
 from burst.sinks.sqs_settings import SqsSettings
 from burst.wire.h1 import H1Error
 from burst.wire.h1_client import Response
@@ -17,12 +18,9 @@ ASK_WITHIN_S = 10.0
 STAND_IN_ACCOUNT = "000000000000"
 """Whose queues the stand-in's are; it does not ask which they are."""
 
-_ADVICE = {
-    "QueueDoesNotExist": "is the queue in this region and account? ACCOUNT/NAME or its URL names one of another",
-    "NonExistentQueue": "is the queue in this region and account? ACCOUNT/NAME or its URL names one of another",
-    "AccessDenied": "give the role sqs:GetQueueUrl and sqs:SendMessage, or write the queue's URL",
-}
-KEYS_ADVICE = "check the credentials, the region and this machine's clock"
+NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
+WHERE_IT_IS = "is the queue in this region and account? ACCOUNT/NAME or its URL names one of another"
+_RIGHTS = "give the role sqs:GetQueueUrl and sqs:SendMessage, or write the queue's URL"
 
 
 def fields(action: str) -> tuple[tuple[str, str], ...]:
@@ -53,12 +51,13 @@ async def ask(sender: Asking, calls: AwsCalls, body: bytes, action: str) -> tupl
 
 
 async def _ask(sender: Asking, calls: AwsCalls, body: bytes, action: str) -> tuple[Response, str]:
+    hint = f"is it SQS that listens at {calls.url}? check {calls.named_by}"
     try:
         response = await sender.ask(calls.whole(body, fields(action)), ASK_WITHIN_S)
     except TimeoutError:
-        raise BurstError(f"no answer within {ASK_WITHIN_S:g} s", hint="is it SQS that listens there?") from None
+        raise BurstError(f"no answer within {ASK_WITHIN_S:g} s", hint=hint) from None
     except (OSError, H1Error) as error:
-        raise BurstError(f"no answer: {error}", hint="is it SQS that listens there?") from None
+        raise BurstError(f"no answer: {error}", hint=hint) from None
     return response, "" if response.head.status == 200 else error_code(response)
 
 
@@ -73,15 +72,24 @@ async def queue_url(settings: SqsSettings, endpoint: Endpoint, sender: Asking, c
     response, code = await ask(sender, calls, json.dumps({"QueueName": queue}).encode(), "GetQueueUrl")
     url = _url_in(response.body) if response.head.status == 200 else ""
     if not url:
-        told = f"{response.head.status} {code}".rstrip()
-        raise BurstError(f"{endpoint.shown} has no queue {queue}: {told}", hint=_ADVICE.get(code, KEYS_ADVICE))
+        raise _not_found(queue, endpoint, response, code, calls)
     return url
+
+
+def _not_found(queue: str, endpoint: Endpoint, response: Response, code: str, calls: AwsCalls) -> BurstError:
+    """Return what an answer that names no queue says: that there is none only where SQS says so."""
+    status = response.head.status
+    heard = told(status, code, described(response.body))
+    if code in NO_QUEUE:
+        return BurstError(f"{endpoint.shown} has no queue {queue}: {heard}", hint=WHERE_IT_IS)
+    hint = _RIGHTS if code == "AccessDenied" else advice("SQS", status, code, calls.url, calls.named_by)
+    return BurstError(f"{endpoint.shown} was asked for queue {queue}; it answered {heard}", hint=hint)
 
 
 def _url_in(body: bytes) -> str:
     try:
-        told: Any = json.loads(body)
+        found: Any = json.loads(body)
     except ValueError:
         return ""
-    url = told.get("QueueUrl") if isinstance(told, dict) else None
+    url = found.get("QueueUrl") if isinstance(found, dict) else None
     return url if isinstance(url, str) else ""

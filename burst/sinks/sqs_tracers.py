@@ -8,14 +8,18 @@ from burst.model.identity import TRACER, id_prefix
 from burst.model.outcome import Answer
 from burst.model.ports import SinkContext
 from burst.sinks.aws_calls import AwsCalls
+from burst.sinks.aws_errors import advice, told
 from burst.sinks.endpoint import Endpoint
 from burst.sinks.rendering import batch_of_one
-from burst.sinks.sqs_answers import REASONS, of_messages, said
+from burst.sinks.sqs_answers import REASONS, described, of_messages, said
 from burst.sinks.sqs_calls import SqsCalls
-from burst.sinks.sqs_queue import KEYS_ADVICE, Asking, ask
+from burst.sinks.sqs_queue import NO_QUEUE, WHERE_IT_IS, Asking, ask
 from burst.sinks.sqs_settings import SqsSettings
 from burst.sinks.sqs_singles import Traced
+from burst.wire.h1_client import Response
 
+_MESSAGE = "check queue, group_id, body and attributes"
+_OF_THE_MESSAGE = frozenset({"InvalidMessageContents", "InvalidParameterValue", "MissingParameter"})
 _MADE_UP = {Platform.IOS: "0" * 64, Platform.ANDROID: "0" * 152}
 
 
@@ -54,18 +58,29 @@ class Tracers:
             raise TracerError(f"tracer to {self._shown}: {error.what}", hint=error.hint) from None
         answer = said(response.body) if response.head.status == 200 else None
         if answer is None:
-            told = f"{response.head.status} {code}".rstrip()
-            trouble = "is SQS in trouble?" if response.head.status >= 500 else KEYS_ADVICE
-            raise TracerError(f"tracer to {self._shown}: {told}", hint=trouble)
+            raise self._refused(response, code, calls)
         verdicts = of_messages(
             answer,
             [str(number) for number in range(len(found))],
             [traced.body_digest for traced in found],
             [traced.attribute_digest for traced in found],
         )
-        for verdict, reason in verdicts:
+        for number, (verdict, reason) in enumerate(verdicts):
             if verdict is not Answer.ACCEPTED:
-                raise TracerError(
-                    f"tracer to {self._shown}: {REASONS[reason]}", hint="check queue, body and attributes"
-                )
+                words = described(response.body, str(number))
+                heard = f"{REASONS[reason]}: {words}" if words else REASONS[reason]
+                raise TracerError(f"tracer to {self._shown}: {heard}", hint=_MESSAGE)
         return f"{len(found)} of {len(found)} tracers accepted by {self._settings.queue}, MD5s as sent"
+
+    def _refused(self, response: Response, code: str, calls: AwsCalls) -> TracerError:
+        """Return what an answer that is not about messages says, and what to do."""
+        status = response.head.status
+        if code in NO_QUEUE:
+            hint = WHERE_IT_IS
+        elif code == "AccessDenied":
+            hint = "give the role sqs:SendMessage on the queue"
+        elif code in _OF_THE_MESSAGE:
+            hint = _MESSAGE
+        else:
+            hint = advice("SQS", status, code, calls.url, calls.named_by)
+        return TracerError(f"tracer to {self._shown}: {told(status, code, described(response.body))}", hint=hint)

@@ -60,15 +60,15 @@ class Served:
 
 
 @asynccontextmanager
-async def served(answer: Callable[[Call], Reply], *, ahead_s: float = 0.0) -> AsyncIterator[Served]:
-    """Serve over HTTP/1.1 on a free port; its clock is ahead of ours by so much."""
+async def served(answer: Callable[[Call], Reply], *, ahead_s: float = 0.0, path: str = "/") -> AsyncIterator[Served]:
+    """Serve a path over HTTP/1.1 on a free port; its clock is ahead of ours by so much."""
     it = Served()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                assert head[0] == "POST / HTTP/1.1"
+                assert head[0] == f"POST {path} HTTP/1.1"
                 fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
                 body = await reader.readexactly(int(fields["content-length"]))
                 call = Call(fields, body, len(it.calls), json.loads(body))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from burst.model.errors import TracerError
+from burst.model.errors import BurstError, TracerError
 from burst.model.outcome import Answer
 from burst.model.ports import Permit
 from tests.e2e.sns_drive import KEY, REGION, SECRET, drive, error, served, taken
@@ -91,6 +91,35 @@ async def test_a_tracer_that_is_refused_says_what_to_do(code, advice):
         assert code in caught.value.what
         assert advice in caught.value.hint
         assert len(it.calls) == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_tracer_that_is_refused_is_told_in_the_services_own_words(whole):
+    words = "<Message>MessageGroupId is &lt;empty&gt;&#10;below</Message>"
+    failed = f"<member><Id>h</Id><Code>InvalidParameter</Code>{words}<SenderFault>true</SenderFault></member>"
+
+    def answer(call):
+        if whole:
+            return 400, {}, f"<ErrorResponse><Error><Code>InvalidParameter</Code>{words}</Error></ErrorResponse>"
+        return taken(call, failed)
+
+    async with served(answer) as it:
+        with pytest.raises(TracerError) as caught:
+            await drive(it.url, 10)
+    assert caught.value.what.endswith("InvalidParameter: MessageGroupId is <empty>")
+
+
+async def test_where_nothing_of_sns_answers_whoever_named_the_url_is_suspected(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", "http://127.0.0.1:1/gw/sns")
+    with pytest.raises(BurstError) as caught:
+        await drive("aws", 10, region=REGION, connect_within="300ms")
+    assert "check AWS_ENDPOINT_URL_SNS" in caught.value.hint
+    async with served(lambda _: (404, {}, "no such page")) as it:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"{it.url}/gw/sns")
+        with pytest.raises(TracerError) as caught:
+            await drive("aws", 10, region=REGION)
+    assert "127.0.0.1:" in caught.value.hint
+    assert "/gw/sns? check AWS_ENDPOINT_URL_SNS" in caught.value.hint
 
 
 async def test_tracers_go_to_devices_of_ones_own_and_elsewhere_to_no_other():

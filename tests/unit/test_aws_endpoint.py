@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from burst.model.errors import UsageError
-from burst.sinks.aws_endpoint import aws_endpoint, aws_region
+from burst.sinks.aws_endpoint import aws_endpoint, aws_region, endpoint_named_by
 from burst.sinks.aws_profile import read_profile
 from burst.sinks.aws_settings import AwsSettings
 from burst.sinks.aws_sources import KeyVariables
@@ -122,6 +122,21 @@ def test_environment_and_profile_lead_where_they_lead_botocore(environ, monkeypa
     if profile is not None:  # named in the settings, it leads to the same place
         monkeypatch.delenv("AWS_PROFILE")
         assert aws_endpoint(service, None, "eu-west-1", environ, profile) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "profile", "name"),
+    [
+        ({}, None, "endpoint_url of profile default"),
+        ({}, "bare", ""),
+        ({"AWS_ENDPOINT_URL": "http://a"}, None, "AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "http://a", "AWS_ENDPOINT_URL_SQS": "http://b"}, "services", "AWS_ENDPOINT_URL_SQS"),
+        ({"AWS_ENDPOINT_URL": "http://a", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, None, ""),
+        ({}, "services", "endpoint_url of profile services's services"),
+    ],
+)
+def test_who_names_the_url_is_known(environ, variables, profile, name):
+    assert endpoint_named_by("sqs", {**environ, **variables}, profile) == name
 
 
 def test_the_settings_endpoint_goes_before_everything(nothing):
