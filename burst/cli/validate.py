@@ -9,7 +9,7 @@ import click
 from burst.model.errors import Mistake, ScenarioError
 
 if TYPE_CHECKING:
-    from burst.cli.validate_needs import Looked
+    from burst.wiring.needs import Looked
     from burst.wiring.scenario_file import LoadedScenario
 
 
@@ -38,9 +38,9 @@ def validate(files: tuple[str, ...], overrides: tuple[str, ...], allowed: tuple[
 
 def _check(file: str, overrides: tuple[str, ...], allowed: tuple[str, ...], *, live: bool) -> Looked:
     """Check one scenario, and say so if it is right; return what is wrong with it and what is worth knowing."""
-    from burst.cli.validate_needs import Looked, look_for_needs, without_repeats
     from burst.cli.validate_quotas import quota_notes
-    from burst.wiring.refusals import check_scenario
+    from burst.wiring.needs import Looked, look_for_needs
+    from burst.wiring.refusals import check_scenario, refused, without_repeats
     from burst.wiring.scenario_file import examine
     from burst.wiring.strange_variables import strange_variables
 
@@ -52,7 +52,7 @@ def _check(file: str, overrides: tuple[str, ...], allowed: tuple[str, ...], *, l
         loaded = check_scenario(file, overrides=overrides, allowed=allowed, live=live)
     except ScenarioError as error:
         mistakes = list(error.mistakes)
-    looked.missing = without_repeats([*mistakes, *looked.missing])
+    looked.missing = without_repeats([*mistakes, *map(refused, looked.missing)])
     if loaded is not None and not looked.missing:
         looked.notes = [*strange_variables(loaded.mapping), *looked.notes, *quota_notes(loaded)]
         click.echo(f"OK {file}: {_summary(loaded)}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from burst.cli.validate_needs import sinks_of
 from burst.model.scenario import Scenario
 from burst.provider.behaviour import Behaviour
 from burst.sinks.connection_settings import ConnectionSettings
+from burst.wiring.needs import sinks_of
 from burst.wiring.scenario_file import LoadedScenario
 from burst.wiring.standing_in import StoodInFor
 

@@ -52,15 +52,30 @@ def _refusals(loaded: LoadedScenario, doubtful: frozenset[str], allowed: tuple[s
         try:
             check()
         except ScenarioError as error:
-            found += [_refused(one) for one in error.mistakes]
+            found += [refused(one) for one in error.mistakes]
         except BurstError as error:
-            found.append(_refused(Mistake(str(loaded.path), 0, 0, error.what, error.hint)))
+            found.append(refused(Mistake(str(loaded.path), 0, 0, error.what, error.hint)))
     return found
 
 
-def _refused(mistake: Mistake) -> Mistake:
+def refused(mistake: Mistake) -> Mistake:
+    """Return what a run would say, as it is said where nothing runs."""
     what = f"would be refused: {mistake.what}"
     return Mistake(mistake.file, mistake.line, mistake.column, what, mistake.hint)
+
+
+def without_repeats(mistakes: list[Mistake]) -> list[Mistake]:
+    """Leave out what is said a second time without its place."""
+    placed = [mistake for mistake in mistakes if mistake.line]
+    return [
+        one
+        for one in dict.fromkeys(mistakes)
+        if one.line
+        or not any(
+            other.hint == one.hint and other.what.endswith(f": {one.what.removeprefix('would be refused: ')}")
+            for other in placed
+        )
+    ]
 
 
 def _read_people(loaded: LoadedScenario) -> None:

@@ -15,6 +15,7 @@ from burst.queues.link import check_url
 from burst.runs.folder import new_run_name
 from burst.wire.transport import hush
 from burst.wiring.aiming import check_aim
+from burst.wiring.needs import check_needs
 from burst.wiring.scenario_file import LoadedScenario, scenario_from_mapping, served_by
 from burst.wiring.sinks import build_sink
 from burst.wiring.standing_in import stand_in_plan
@@ -33,8 +34,10 @@ def make_coordinator(
 ) -> Coordinator:
     """Put a run together. Without ``event`` the run is an event of its own.
 
-    ``allowed`` and ``live`` are what was typed of where it may shoot. Raises UsageError.
+    ``allowed`` and ``live`` are what was typed of where it may shoot. Raises UsageError, and ScenarioError with every
+    key, token and file that is missing.
     """
+    check_needs(loaded)
     permit = check_aim(loaded, allowed, live, progress.note)
     for url in (*redis, *loaded.scenario.queue.redis):
         check_url(url)

@@ -1,12 +1,13 @@
-"""What a run needs beside its scenario is looked for by `burst validate`: all of it, and no secret is told."""
+"""What a run needs beside its scenario is told by `burst validate`, and by `burst run` first: all, and no secret."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from burst.cli.validate_needs import without_repeats
+from burst.cli.main import main
 from burst.model.errors import Mistake
+from burst.wiring.refusals import without_repeats
 from tests.unit.test_cli import burst  # noqa: F401 (a fixture)
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -49,9 +50,10 @@ def told(burst, tmp_path, monkeypatch):  # noqa: F811
     return check
 
 
-def test_everything_that_is_missing_is_told_at_once_each_at_its_line(told, tmp_path):
+def test_everything_that_is_missing_is_told_at_once_each_at_its_line(told, tmp_path, capsys):
     code, lines = told(
-        "{sqs: {endpoint: 'http://127.0.0.1:1', queue: q, access_key_env: MY_KEY, secret_key_env: MY_SECRET}}",
+        "{sqs: {endpoint: 'http://127.0.0.1:1', queue: q, access_key_env: MY_KEY, secret_key_env: MY_SECRET, "
+        "session_token_env: MY_SESSION}}",
         "{apns: {endpoint: 'https://127.0.0.1:1', key_env: MY_P8, key_id: K, team_id: T, ca_file: none.pem}}",
         "{http: {bearer_env: MY_TOKEN, header_env: {x-key: MY_HEADER}, path_env: MY_PATH}}",
         "{http: {basic_user: u, basic_password_env: MY_PASSWORD}}",
@@ -63,6 +65,8 @@ def test_everything_that_is_missing_is_told_at_once_each_at_its_line(told, tmp_p
     wanted = {
         "routes.0.sink.sqs.region": (4, "no AWS region"),
         "routes.0.sink.sqs.access_key_env": (4, "MY_KEY is not set"),
+        "routes.0.sink.sqs.secret_key_env": (4, "MY_SECRET is not set"),
+        "routes.0.sink.sqs.session_token_env": (4, "MY_SESSION is not set"),
         "routes.1.sink.apns.key_env": (5, "MY_P8 is not set"),
         "routes.1.sink.apns.ca_file": (5, "none.pem"),
         "routes.2.sink.http.bearer_env": (6, "MY_TOKEN is not set"),
@@ -79,6 +83,22 @@ def test_everything_that_is_missing_is_told_at_once_each_at_its_line(told, tmp_p
         assert what in line
         assert line.endswith(")"), "what to do"
     assert len(lines) == len(wanted), lines
+    assert main(["run", "s.yaml"]) == 2
+    assert capsys.readouterr().err.splitlines() == [line.replace("would be refused: ", "") for line in lines]
+    assert not (tmp_path / "reports").exists(), "nothing was begun"
+
+
+def test_of_two_variables_the_one_that_is_missing_is_told_once_where_it_stands(told, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "AKIA")
+    keys = "access_key_env: MY_KEY, secret_key_env: MY_SECRET, region: eu-west-1"
+    code, lines = told(f"{{sqs: {{endpoint: 'http://127.0.0.1:1', queue: q, {keys}}}}}")
+    (line,) = lines
+    assert code == 2
+    assert "would be refused: routes.0.sink.sqs.secret_key_env: environment variable MY_SECRET is not set" in line
+
+
+def test_a_stand_in_that_asks_for_no_token_is_not_asked_for_one(told):
+    assert told("{fcm: {access_token_env: MY_ACCESS}}")[0] == 0
 
 
 def test_what_is_there_is_no_mistake(told, monkeypatch):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from burst.model.errors import Mistake, UsageError
-from burst.sinks.connection_settings import ConnectionSettings
+from burst.model.errors import Mistake, ScenarioError, UsageError
+from burst.sinks.connection_settings import ConnectionSettings, Need
+from burst.sinks.credentials import read_secret
 from burst.wiring.scenario_file import LoadedScenario
 from burst.wiring.sinks import sink_settings
 from burst.wiring.yaml_text import Path, read_yaml
@@ -34,29 +35,40 @@ def look_for_needs(loaded: LoadedScenario) -> Looked:
     """Look for everything that the sinks need, as a run would, but ask nobody over the network."""
     looked, text = Looked(), read_yaml(loaded.text, "")
     for path, settings in sinks_of(loaded):
-        for need in settings.needs():
+        told: set[str] = set()  # of this sink: a need of two variables says again what the first of them did
+        for need in _each_alone(settings):
             here = (*path, *need.setting.split("."))
             name = ".".join(map(str, here))
             try:
-                told = need.look()
+                note = need.look()
             except UsageError as error:
-                place = text.place_of_key(here)
-                what = f"would be refused: {name}: {error.what}"
-                looked.missing.append(Mistake(str(loaded.path), *place, what, error.hint))
+                if error.what not in told:
+                    told.add(error.what)
+                    place = text.place_of_key(here)
+                    looked.missing.append(Mistake(str(loaded.path), *place, f"{name}: {error.what}", error.hint))
             else:
-                looked.notes += [f"{name}: {told}"] if told else []
+                looked.notes += [f"{name}: {note}"] if note else []
     return looked
 
 
-def without_repeats(mistakes: list[Mistake]) -> list[Mistake]:
-    """Leave out what is said a second time without its place."""
-    placed = [mistake for mistake in mistakes if mistake.line]
-    return [
-        one
-        for one in dict.fromkeys(mistakes)
-        if one.line
-        or not any(
-            other.hint == one.hint and other.what.endswith(f": {one.what.removeprefix('would be refused: ')}")
-            for other in placed
-        )
-    ]
+def check_needs(loaded: LoadedScenario) -> None:
+    """Raise ScenarioError with everything that the sinks need and do not find."""
+    missing = look_for_needs(loaded).missing
+    if missing:
+        raise ScenarioError(tuple(dict.fromkeys(missing)))
+
+
+def _each_alone(settings: ConnectionSettings) -> Iterator[Need]:
+    """Yield the needs of a sink; before them each of its variables, where it reads any: one need may be of several."""
+    needs = list(settings.needs())
+    if any(need.setting.endswith("_env") for need in needs):
+        for setting in type(settings).model_fields:
+            variable = getattr(settings, setting)
+            if setting.endswith("_env") and isinstance(variable, str):
+                yield Need(setting, lambda variable=variable: _read(variable))  # type: ignore[misc]
+    yield from needs
+
+
+def _read(variable: str) -> str:
+    read_secret(variable, None)
+    return ""
