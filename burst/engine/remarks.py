@@ -38,14 +38,14 @@ def used_up_note(people: int, reasons: Sequence[str], retry: RetrySettings) -> s
     why = f": {', '.join(reasons[:_REASONS])}{more}" if reasons else ""
     if retry.attempts == 1:
         return (
-            f"{people:,} failed at their only attempt (retry.attempts is 1){why}; more attempts, or a `rate` on the "
-            "sink at what the provider allows, would carry them"
+            f"{people:,} failed at their only attempt (retry.attempts is 1){why}; more attempts, or a `rate` (of "
+            "the sink or the scenario) at what the provider allows, would carry them"
         )
     made = np.arange(1, retry.attempts, dtype=np.uint8)
     backoff = Backoff(retry.attempts, retry.base_ns, retry.cap_ns)
     longest_ns = int(backoff.waits_ns(made, np.ones(made.size)).sum())
     return (
         f"{people:,} failed after their {retry.attempts} attempts (retry.attempts){why}; between these they waited "
-        f"{format_duration(longest_ns)} at most, unless the provider asked for longer (retry.base): a `rate` on the "
-        "sink at what the provider allows, or more attempts, would carry them"
+        f"{format_duration(longest_ns)} at most, unless the provider asked for longer (retry.base): a `rate` (of "
+        "the sink or the scenario) at what the provider allows, or more attempts, would carry them"
     )

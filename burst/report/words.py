@@ -160,7 +160,7 @@ def _refused_much(result: Result) -> str:
         return ""
     return (
         f"the provider throttled or refused {refused:,} of {attempts:,} attempts ({refused / attempts:.0%}), and a "
-        "`rate` on the sink at what it allows would carry more"
+        "`rate` (of the sink or the scenario) at what it allows would carry more"
     )
 
 

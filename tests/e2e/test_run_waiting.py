@@ -28,3 +28,22 @@ def test_a_rate_that_was_asked_for_is_no_shortage_of_streams(shop: Shop) -> None
     text = TEXT.replace("connections: 1, streams: 10", "rate: 1500/s")
     program = shop.burst("run", shop.scenario(text))
     assert shop.result()["generator"]["credit_starved_share"] == 0.0, program.err
+
+
+@pytest.mark.slow
+def test_a_quota_that_refuses_is_named_in_place_of_more_connections_and_so_are_attempts_used_up(shop: Shop) -> None:
+    text = TEXT.replace("latency:", "quota: {rate: 200/s, burst: 10}, latency:")
+    program = shop.burst("run", shop.scenario(text))
+    assert program.process.returncode == 99, program.err
+    result, page = shop.result(), (shop.folder / "report.html").read_text()
+    failed = result["outcomes"]["failed"]
+    assert failed > 0
+    assert result["generator"]["credit_starved_share"] > 0.2
+    attempts = result["witness"]["attempts"]
+    note = f"{failed:,} failed after their 4 attempts (retry.attempts): TooManyRequests; "
+    assert any(one.startswith(note) for one in result["notes"])
+    for told in (program.out, page):
+        words = " ".join(told.split())
+        assert f"throttled or refused {result['witness']['refused']:,} of {attempts:,} attempts" in words
+        assert note in words
+        assert "would go faster" not in words

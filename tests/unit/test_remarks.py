@@ -34,7 +34,7 @@ def test_attempts_used_up_are_told_with_how_short_the_waits_were_and_what_would_
     told = used_up_note(12_423, ["Throttling"], RetrySettings())
     assert told.startswith("12,423 failed after their 4 attempts (retry.attempts): Throttling; ")
     assert "waited 350 ms at most" in told  # 50 + 100 + 200 ms
-    assert "`rate` on the sink" in told
+    assert "`rate` (of the sink or the scenario)" in told
     assert "more attempts" in told
     assert used_up_note(0, [], RetrySettings()) == ""
 

@@ -173,7 +173,7 @@ def test_where_the_provider_refuses_much_a_rate_is_the_advice(more, told):
     crowd = {"audience": 100_000, "outcomes": Outcomes(accepted=100_000)} | more
     line = generator_line(result(crowd, credit_starved_share=0.5))
     assert f"the provider throttled or refused {told}" in line
-    assert "`rate` on the sink" in line
+    assert "`rate` (of the sink or the scenario)" in line
     assert "more `connections` would not help" in line
     assert "go faster" not in line
 
