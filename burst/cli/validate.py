@@ -39,6 +39,7 @@ def validate(files: tuple[str, ...], overrides: tuple[str, ...], allowed: tuple[
 def _check(file: str, overrides: tuple[str, ...], allowed: tuple[str, ...], *, live: bool) -> Looked:
     """Check one scenario, and say so if it is right; return what is wrong with it and what is worth knowing."""
     from burst.cli.validate_quotas import quota_notes
+    from burst.cli.validate_templates import template_notes
     from burst.wiring.needs import Looked, look_for_needs
     from burst.wiring.refusals import check_scenario, refused, without_repeats
     from burst.wiring.scenario_file import examine
@@ -54,7 +55,12 @@ def _check(file: str, overrides: tuple[str, ...], allowed: tuple[str, ...], *, l
         mistakes = list(error.mistakes)
     looked.missing = without_repeats([*mistakes, *map(refused, looked.missing)])
     if loaded is not None and not looked.missing:
-        looked.notes = [*strange_variables(loaded.mapping), *looked.notes, *quota_notes(loaded)]
+        looked.notes = [
+            *strange_variables(loaded.mapping),
+            *looked.notes,
+            *template_notes(loaded),
+            *quota_notes(loaded),
+        ]
         click.echo(f"OK {file}: {_summary(loaded)}")
     return looked
 
