@@ -77,7 +77,10 @@ def check_field(name: str, value: str, *, places: bool = True, several: bool = F
 def check_unspoken(name: str, value: str) -> str:
     """Return a field's value. Raises ValueError, without it, for one that its name says is a secret."""
     if value and _says_secret(name) and not _has_column(value):
-        raise ValueError(f"header {name} holds a secret, which would be in the run folder and report: write header_env")
+        raise ValueError(
+            f"header {name} holds a secret, which would be in the run folder and report: write header_env: "
+            f"{{{name}: HOOK_KEY}}, the name of a variable that holds it"
+        )
     return value
 
 
@@ -88,7 +91,7 @@ def check_query(target: str) -> str:
         if value and _says_secret(unquote(name)) and not _has_column(value):
             raise ValueError(
                 f"{unquote(name)} in the query holds a secret, which would be in the run folder and report: write "
-                "path_env, the name of a variable that holds path and query"
+                "path_env: HOOK_PATH, the name of a variable that holds path and query"
             )
     return target
 

@@ -196,10 +196,13 @@ class _Check:
         self._check_audience(mapping.get("audience"))
         if scenario is not None:
             self._check_coverage(scenario)
-            if safe == mapping and not self.dropped & {"routes", "criteria"}:  # else they are not the file's own
-                base = None if self.path is None else self.path.parent
-                for number, what, hint in (*uncounted(scenario), *without_percent(scenario, base)):
-                    self._note(("criteria", number), what, hint)
+            found = []
+            if "criteria" not in self.dropped:  # else they are not the file's own
+                found += without_percent(scenario, None if self.path is None else self.path.parent)
+                if safe == mapping and "routes" not in self.dropped:
+                    found += uncounted(scenario)
+            for number, what, hint in found:
+                self._note(("criteria", number), what, hint)
         return scenario
 
     def _what_is_left(self, mapping: dict[str, Any], error: ValidationError) -> Scenario | None:

@@ -89,6 +89,14 @@ def test_validate_and_run_refuse_it_in_the_same_words_and_nothing_is_made(tmp_pa
     assert not (tmp_path / "reports").exists()
 
 
+def test_it_is_told_beside_the_mistakes_of_a_sink(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("audience: 10_000\nsink: {http: {bodi: x}}\ncriteria: [accepted >= 99, lost == 0]\n")
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(path, environ={})
+    assert [mistake.line for mistake in caught.value.mistakes] == [2, 3]
+
+
 @given(st.sampled_from([">=", ">"]), st.integers(1, 100), st.integers(1_001, 10**7))
 def test_what_is_to_be_written_for_a_count_that_is_meant_holds_from_just_that_count(op, count, people):
     ((_, criterion),) = bare_counts([f"accepted {op} {count}"])
