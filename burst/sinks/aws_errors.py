@@ -31,10 +31,20 @@ STALE = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed
 SIGNATURE = frozenset({"AuthFailure", "InvalidSignature", "SignatureDoesNotMatch"}) | STALE
 """What is said of a stale signature, too: the first three are said of a wrong one as well, and a clock tells which."""
 
+_KEYS = (
+    EXPIRED
+    | SIGNATURE
+    | {"IncompleteSignature", "InvalidClientTokenId", "InvalidSecurity"}
+    | {
+        "MissingAuthenticationToken",
+        "OptInRequired",
+        "UnrecognizedClient",
+    }
+)
 _TROUBLE = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"})
 _MAYBE_TAKEN = frozenset({502, 504})  # a gateway gave up on whoever may have acted
 
-KEYS_ADVICE = "check the credentials, the region and this machine's clock"
+_KEYS_ADVICE = "check the credentials, the region and this machine's clock"
 _MOST_TOLD = 300  # letters
 #: Key ids; tokens, of a session or a device, and signatures. No UUID, and no word.
 _LIKE_A_KEY = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{8,}|[A-Za-z0-9+/=_]{32,}")
@@ -114,15 +124,17 @@ def told(status: int, code: str, words: str) -> str:
     return f"{shown}: {words}" if words else shown
 
 
-def advice(service: str, status: int, code: str, url: str, named_by: str) -> str:
+def advice(service: str, status: int, code: str, url: str, named_by: str, otherwise: str) -> str:
     """Return what to look at after an error of a whole call that has no advice of its own.
 
     ``code`` is a plain one, empty where the answer is none of AWS's; ``url`` is where the call went, and ``named_by``
-    the setting or variable that says so.
+    the setting or variable that says so. ``otherwise`` is what to look at where it is what was said that is wrong.
     """
     suspect = f"is it {service} at {url}? check {named_by}"
     if status >= 500:
         return f"is {service} in trouble?" if code else f"is {service} in trouble? {suspect}"
-    if status in {401, 403} and not code:
-        return f"{KEYS_ADVICE}; {suspect}"
-    return KEYS_ADVICE if code and code != "UnknownOperation" else suspect
+    if code in THROTTLING or status == 429:
+        return f"{service} is at its quota before the run has begun: who else uses it?"
+    if status in {401, 403} or code in _KEYS:
+        return _KEYS_ADVICE if code else f"{_KEYS_ADVICE}; {suspect}"
+    return otherwise if code and code != "UnknownOperation" else suspect

@@ -20,6 +20,7 @@ from burst.wire.h1_sender import H1Sender
 
 ASK_WITHIN_S = 10.0
 _MADE_UP = {Platform.IOS: "0" * 64, Platform.ANDROID: "0" * 152}
+_MESSAGE = "check message and topic"
 _ADVICE = {
     "AuthorizationError": "give the role sns:Publish on the topic, or on the endpoints' application",
     "EndpointDisabled": "tracer_tokens names a device that is gone",
@@ -81,7 +82,7 @@ class Tracers:
         status = response.head.status
         if status != 200:
             code = said.error_code(response.body)
-            hint = _ADVICE.get(code) or advice("SNS", status, code, calls.url, calls.named_by)
+            hint = _ADVICE.get(code) or advice("SNS", status, code, calls.url, calls.named_by, _MESSAGE)
             raise TracerError(f"tracer to {self._shown}: {told(status, code, _described(response.body))}", hint=hint)
         answered = said.Answered()
         if self._settings.target_arn is not None:
@@ -92,7 +93,7 @@ class Tracers:
             if answer is not Answer.ACCEPTED:
                 words = _described(response.body, ident)
                 heard = f"{said.REASONS[reason]}: {words}" if words else said.REASONS[reason]
-                raise TracerError(f"tracer to {self._shown}: {heard}", hint="check message and topic")
+                raise TracerError(f"tracer to {self._shown}: {heard}", hint=_MESSAGE)
 
 
 def _described(body: bytes, ident: str = "") -> str:

@@ -82,7 +82,9 @@ def _not_found(queue: str, endpoint: Endpoint, response: Response, code: str, ca
     heard = told(status, code, described(response.body))
     if code in NO_QUEUE:
         return BurstError(f"{endpoint.shown} has no queue {queue}: {heard}", hint=WHERE_IT_IS)
-    hint = _RIGHTS if code == "AccessDenied" else advice("SQS", status, code, calls.url, calls.named_by)
+    hint = _RIGHTS
+    if code != "AccessDenied":
+        hint = advice("SQS", status, code, calls.url, calls.named_by, "check queue and region")
     return BurstError(f"{endpoint.shown} was asked for queue {queue}; it answered {heard}", hint=hint)
 
 

@@ -19,7 +19,6 @@ from burst.sinks.sqs_singles import Traced
 from burst.wire.h1_client import Response
 
 _MESSAGE = "check queue, group_id, body and attributes"
-_OF_THE_MESSAGE = frozenset({"InvalidMessageContents", "InvalidParameterValue", "MissingParameter"})
 _MADE_UP = {Platform.IOS: "0" * 64, Platform.ANDROID: "0" * 152}
 
 
@@ -79,8 +78,6 @@ class Tracers:
             hint = WHERE_IT_IS
         elif code == "AccessDenied":
             hint = "give the role sqs:SendMessage on the queue"
-        elif code in _OF_THE_MESSAGE:
-            hint = _MESSAGE
         else:
-            hint = advice("SQS", status, code, calls.url, calls.named_by)
+            hint = advice("SQS", status, code, calls.url, calls.named_by, _MESSAGE)
         return TracerError(f"tracer to {self._shown}: {told(status, code, described(response.body))}", hint=hint)

@@ -29,6 +29,24 @@ async def refused(answer, queue: str = QUEUE, endpoint: str = "", path: str = "/
     return raised.value
 
 
+@pytest.mark.parametrize(
+    ("reply", "hint"),
+    [
+        (error(400, "MissingRequiredParameter"), "group_id"),
+        (error(400, "InvalidClientTokenId"), "credentials"),
+        (error(403, "Whatever"), "credentials"),
+        (error(403, "AccessDenied"), "sqs:SendMessage on the queue"),
+        (error(400, "RequestThrottled"), "quota"),
+        (error(503, "ServiceUnavailable"), "is SQS in trouble?"),
+        ((502, {}, b"<html>"), "check endpoint"),
+        ((200, {}, b"<html>"), "check endpoint"),
+    ],
+    ids=["message", "key id", "403", "rights", "throttled", "trouble", "gateway", "no SQS"],
+)
+async def test_advice_on_a_refused_tracer_is_about_what_may_be_wrong(reply, hint):
+    assert hint in (await refused(lambda _: reply)).hint
+
+
 @pytest.mark.parametrize("name", ["message", "Message"])
 async def test_why_a_call_was_refused_is_told_in_sqss_words(name):
     found = await refused(lambda _: said(400, "com.amazonaws.sqs#InvalidParameterValue", WORDS, name))
