@@ -54,7 +54,13 @@ class SqsDesk(TurnDesk):
         """Take the calls that were kept, tell the witness of everybody, and only then answer."""
         self._gathers = False
         kept, self._kept = self._kept, {}
-        passed = [(calls, self._take_alike(shape, calls)) for shape, calls in kept.items()]
+        passed = []
+        for shape, calls in kept.items():
+            try:
+                passed.append((calls, self._take_alike(shape, calls)))
+            except Exception as error:  # noqa: BLE001 (calls of other shapes, and those that were read, wait)
+                for link, _ in calls:
+                    self._give_up(link, error)
         super()._end_turn()
         for calls, answers in passed:
             for (kept_by, data), answer in zip(calls, answers, strict=True):

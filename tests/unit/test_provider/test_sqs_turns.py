@@ -271,6 +271,35 @@ async def test_an_answer_that_fails_costs_its_own_connection_and_no_other_and_is
         check(await turns.answer(0), three(600))
 
 
+async def test_a_shape_that_cannot_be_taken_costs_its_own_connections_and_no_others(tmp_path):
+    async with Turns(tmp_path, 5) as turns:
+        told = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        await turns.learn(900)
+        await turns.learn(910, "longer")
+        failure, glance = RuntimeError("nobody thought of this"), turns.desk.sqs.glance
+
+        def fail(shape, calls):
+            if b"longer" in calls[0]:
+                raise failure
+            return glance(shape, calls)
+
+        turns.desk.sqs.glance = fail
+        texts = ["longer", "hi", "longer", "hi", "in full"]
+        bodies = [three(3 * at, text) for at, text in enumerate(texts)]
+        for at, body in enumerate(bodies):
+            turns.read(at, turns.signed(body))
+        assert turns.kept() == [2, 2]
+        for at in (1, 3, 4):
+            check(await turns.answer(at), bodies[at])
+        for at in (0, 2):
+            async with asyncio.timeout(HANG_S):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await turns.streams[at][0].read() == b""
+        assert told == [failure, failure]
+        assert turns.seen() == [3, 4, 5, *range(9, 15), 900, 901, 902, 910, 911, 912]
+
+
 async def test_what_was_read_before_an_order_is_answered_as_it_was_before(tmp_path):
     async with Turns(tmp_path, 2) as turns:
         await turns.learn(900)
