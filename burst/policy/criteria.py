@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -140,6 +140,16 @@ def parse_criterion(text: str) -> Criterion:
         detail = _detail(subject, rest)
     kind, limit = _limit(subject, right)
     return Criterion(canonical, subject, op, limit, kind, detail, within_ns)
+
+
+def readable(criteria: Iterable[str]) -> Iterator[tuple[int, Criterion]]:
+    """Yield (position, criterion); what is no criterion is passed over, for it is told where the scenario is read."""
+    for number, text in enumerate(criteria):
+        try:
+            criterion = parse_criterion(text)
+        except ValueError:
+            continue
+        yield number, criterion
 
 
 def deadlines_ns(criteria: Iterable[Criterion]) -> tuple[int, ...]:

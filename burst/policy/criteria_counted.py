@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from burst.policy.criteria import parse_criterion
+from burst.policy.criteria import readable
 
 COUNTED = ("lost", "duplicates")
 
 
 def needs_counting(criteria: Iterable[str]) -> list[tuple[int, str]]:
     """Return (position, text) of the criteria on what only a second count can tell; what is no criterion is passed."""
-    found = []
-    for number, text in enumerate(criteria):
-        try:
-            criterion = parse_criterion(text)
-        except ValueError:
-            continue
-        if criterion.subject in COUNTED:
-            found.append((number, criterion.text))
-    return found
+    return [(number, criterion.text) for number, criterion in readable(criteria) if criterion.subject in COUNTED]
 
 
 def all_counted(judges: Collection[str]) -> bool:

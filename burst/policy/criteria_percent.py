@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from burst.model.units import format_count
-from burst.policy.criteria import Criterion, parse_criterion
+from burst.policy.criteria import Criterion, readable
 
 LARGEST_PERCENT = 100
 FEW_PEOPLE = 1_000
@@ -20,16 +20,14 @@ def bare_counts(criteria: Iterable[str]) -> list[tuple[int, Criterion]]:
     Only where a number that is too small passes what should fail: ``== 99`` and ``lost <= 1`` are only stricter. What
     is no criterion is passed.
     """
-    found = []
-    for number, text in enumerate(criteria):
-        try:
-            criterion = parse_criterion(text)
-        except ValueError:
-            continue
-        asks = criterion.subject == "accepted" and criterion.kind == "count" and criterion.op in {">=", ">"}
-        if asks and 0 < criterion.limit <= LARGEST_PERCENT:
-            found.append((number, criterion))
-    return found
+    return [
+        (number, criterion)
+        for number, criterion in readable(criteria)
+        if criterion.subject == "accepted"
+        and criterion.kind == "count"
+        and criterion.op in {">=", ">"}
+        and 0 < criterion.limit <= LARGEST_PERCENT
+    ]
 
 
 def what_to_write(criterion: Criterion, people: int | None) -> str:
