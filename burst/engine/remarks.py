@@ -9,9 +9,7 @@ import numpy as np
 from burst.model.scenario import RetrySettings
 from burst.model.units import format_duration
 from burst.policy.retry import Backoff
-
-NEAR_LIMIT = 0.7
-"""Of a core: a provider busier than this may have been the limit itself."""
+from burst.runs.result import NEAR_LIMIT
 
 _REASONS = 3  # the commonest; result.json counts them all
 

@@ -9,7 +9,7 @@ import msgspec
 
 from burst.model.units import NS_PER_S
 from burst.policy.criteria import parse_criterion
-from burst.runs.result import Percentiles, Result, ShardResult, Within, WorkerResult
+from burst.runs.result import NEAR_LIMIT, Percentiles, Result, ShardResult, Within, WorkerResult
 
 NOTHING = "\N{EN DASH}"
 
@@ -27,9 +27,6 @@ STARVED_SHARE = 0.2
 
 #: Of the audience: from here on, what a projection multiplies is the waits between attempts, not the rate.
 _MANY_RETRIES = 0.05
-#: Of a core: beyond it a process of the stand-in was what was slow. Where the engine's own note begins, too, which a
-#: report cannot import.
-NEAR_LIMIT = 0.7
 #: Of the attempts: from here on, what bounds a run is what its provider allows, not how many may ask at once.
 _MANY_REFUSED = 0.05
 # A share this many times the even one is worth a name.

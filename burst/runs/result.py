@@ -11,6 +11,9 @@ SCHEMA_VERSION = 1
 VerdictName = Literal["pass", "fail", "inconclusive", "aborted"]
 Judge = Literal["witness", "provider", "sender", "entrance"]
 
+NEAR_LIMIT = 0.7
+"""Of a core: a process of the stand-in that was busier may have been the limit itself."""
+
 
 class Outcomes(msgspec.Struct, frozen=True):
     """What became of each person; the sum is the audience, always."""
