@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from binascii import hexlify
 from collections.abc import Iterable
-from hashlib import md5 as _openssl_md5
 
 import numpy as np
 import numpy.typing as npt
 
-try:
-    # Setting OpenSSL's digest up takes longer than hashing 300 bytes; Python's own takes two thirds of both.
-    from _md5 import md5 as _md5  # type: ignore[import-not-found]
-except ImportError:  # a Python that was built without it
-    _md5 = _openssl_md5
+from burst.wire.md5 import md5
 
 DIGEST_WIDTH = 32  # hex digits
 _DIGEST = np.dtype(f"V{DIGEST_WIDTH}")
@@ -21,15 +16,15 @@ _DIGEST = np.dtype(f"V{DIGEST_WIDTH}")
 
 def md5_hex(text: bytes) -> str:
     """Return a digest, in hex."""
-    return str(_openssl_md5(text, usedforsecurity=False).hexdigest())
+    return md5(text).hexdigest()
 
 
 def md5_hexes(texts: list[bytes]) -> list[str]:
     """Return the digest of each text, in hex."""
-    return [_md5(text, usedforsecurity=False).hexdigest() for text in texts]
+    return [md5(text).hexdigest() for text in texts]
 
 
 def md5_rows(texts: Iterable[bytes]) -> npt.NDArray[np.void]:
     """Return the digest of each text, in hex, as it stands in a message: one an element, ``DIGEST_WIDTH`` wide."""
-    digits = hexlify(b"".join([one.digest() for one in map(_md5, texts)]))
+    digits = hexlify(b"".join([one.digest() for one in map(md5, texts)]))
     return np.frombuffer(digits, dtype=_DIGEST)

@@ -16,12 +16,12 @@ from burst.model.ports import SinkContext
 from burst.policy.template import Text
 from burst.sinks.rendering import Rendering
 from burst.sinks.sqs_attributes import attributes_bytes, attributes_digested, attributes_json
-from burst.sinks.sqs_digest import md5
 from burst.sinks.sqs_forms import Place
 from burst.sinks.sqs_layout import Run, by_width, fill_all
 from burst.sinks.sqs_settings import SqsSettings
 from burst.sinks.sqs_singles import Traced
 from burst.wire.layout import Rows
+from burst.wire.md5 import md5
 
 _BETWEEN_KEPT, _BETWEEN_SENT = b'","', b'\\",\\"'
 _ID_BYTES = ID_WIDTH + len("+4096,")  # of one stretch of consecutive people, at most
