@@ -69,9 +69,14 @@ class AwsSettings(ConnectionSettings):
             return None
         return KeyVariables(self.access_key_env, self.secret_key_env, self.session_token_env)
 
+    @property
+    def stand_in(self) -> bool:
+        """Whether it talks to the run's own stand-in."""
+        return self.endpoint == STAND_IN
+
     def region_found(self, environ: Mapping[str, str] = os.environ) -> str:
         """Return the region that requests are signed for. Raises UsageError."""
-        if self.endpoint == STAND_IN:
+        if self.stand_in:
             return self.region or STAND_IN_REGION
         return aws_region(self.region, environ, self.profile)
 

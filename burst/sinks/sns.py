@@ -4,102 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from burst.model.batch import Batch, Int64Column
-from burst.model.errors import BurstError
-from burst.model.ports import Answers, Prepared, SinkContext
+from burst.model.ports import SinkContext
 from burst.sinks.aws_calls import AwsCalls
-from burst.sinks.aws_endpoint import naming
-from burst.sinks.endpoint import H1, Endpoint
+from burst.sinks.aws_sink import AwsSink
 from burst.sinks.sns_answers import REASONS
 from burst.sinks.sns_calls import SnsCalls
 from burst.sinks.sns_settings import SnsSettings
 from burst.sinks.sns_tracers import Tracers
-from burst.wire.h1_sender import H1Sender
 
 _FIELDS = (("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),)
 
 
-class Sns:
+class Sns(AwsSink[SnsSettings, SnsCalls]):
     """The sink. One worker's connections, calls and answers."""
 
     reasons: Sequence[str] = REASONS
 
     def __init__(self, settings: SnsSettings) -> None:
-        self._settings = settings
-        self._sender: H1Sender | None = None
-        self._calls: AwsCalls | None = None
+        super().__init__(settings, _FIELDS)
 
-    @property
-    def judge(self) -> str:
-        """Who vouches for an accept: the run's own stand-in keeps a witness; SNS itself is only an entrance."""
-        return "witness" if self._settings.stand_in else "entrance"
-
-    def division(self, workers: int) -> str | None:
-        """Say how a fleet-wide rate is divided among the workers, for the journal."""
-        return self._settings.division("sns", workers)
-
-    @property
-    def sender(self) -> H1Sender:
-        """Its way over HTTP/1.1, once it is open."""
-        assert self._sender is not None
-        return self._sender
-
-    async def open(self, context: SinkContext) -> None:
-        """Find the keys, and connect. Raises BurstError."""
-        settings = self._settings
-        self._endpoint = Endpoint.of(settings.url(), settings, context, dialect="sns", speaks=(H1,))
-        self._calls = AwsCalls(settings, self._endpoint, _FIELDS, context)
-        self._requests = SnsCalls(settings, self._calls, context)
-        self._context = context
-        await self._calls.open()
-        limits = settings.limits(context.workers)
-        self._sender = H1Sender(
-            self._endpoint.shown, self._endpoint.dial, limits, context, self._requests, glancer=self._requests
-        )
-        try:
-            await self._sender.open()
-        except BurstError as error:
-            raise naming(error, self._calls.named_by) from None
+    def _make_requests(self, calls: AwsCalls, context: SinkContext) -> SnsCalls:
+        return SnsCalls(self._settings, calls, context)
 
     async def trace(self) -> str:
         """Send a few marked messages that must be taken before the rest may follow; return what was seen.
 
         Raises TracerError.
         """
-        assert self._calls is not None
         tracers = Tracers(self._settings, self._endpoint, self._requests, self._context)
-        return await tracers.send(self.sender, self._calls)
-
-    def released(self, go_ns: int) -> None:
-        """Nothing waits for GO."""
-
-    def prepare(self, batch: Batch, tickets: Int64Column, indexes: Int64Column) -> Prepared:
-        """Take a batch in; its tokens become text."""
-        return self._requests.prepare(batch, tickets, indexes)
-
-    def credit(self) -> int:
-        """Return how many people may be sent to now: idle connections, limits."""
-        return self.sender.credit()
-
-    def send(self, prepared: Prepared, lo: int, hi: int) -> int:
-        """Call for people lo..hi over idle connections."""
-        return self.sender.send(prepared, lo, hi)
-
-    def revoke(self) -> Int64Column:
-        """Take back what was taken but not written."""
-        return self.sender.revoke()
-
-    def answers(self) -> list[Answers]:
-        """Return what has been answered since the last call. Raises what has ended the upkeep, if anything has."""
-        return [*self.sender.answers(), *self._requests.accepted()]
-
-    def next_answer_ns(self) -> int:
-        """Return when the rate lets more leave, if it is what holds them; else the connections wake the engine."""
-        return self.sender.next_answer_ns()
-
-    async def close(self) -> None:
-        """Let go of everything."""
-        if self._sender is not None:
-            await self._sender.close()
-        if self._calls is not None:
-            await self._calls.close()
+        return await tracers.send(self.sender, self.calls)

@@ -183,11 +183,6 @@ class SnsSettings(AwsSettings):
         return sum(least_bytes(text) for text in texts)
 
     @property
-    def stand_in(self) -> bool:
-        """Whether it talks to the run's own stand-in."""
-        return self.endpoint == STAND_IN
-
-    @property
     def topic(self) -> str | None:
         """The topic that is published to; None where devices are."""
         return None if self.target_arn else self.topic_arn or STAND_IN_TOPIC

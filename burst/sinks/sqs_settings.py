@@ -226,11 +226,6 @@ class SqsSettings(AwsSettings):
             )
 
     @property
-    def stand_in(self) -> bool:
-        """Whether it talks to the run's own stand-in."""
-        return self.endpoint == STAND_IN
-
-    @property
     def fifo(self) -> bool:
         """Whether the queue is a FIFO queue, which its name says."""
         return self.queue.endswith(".fifo")
